@@ -1,0 +1,55 @@
+"""What an engine is started with and what it says of itself once it runs."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one engine; None means chosen to fit the model and the machine, and said aloud."""
+
+    model_path: str  #: a GGUF file or a folder of safetensors, on disk
+    max_model_len: int | None = None  #: tokens of prompt and answer together
+    quantization: str | None = None  #: "int8" or "int4": quantise float weights while loading
+    kv_cache_memory_bytes: int | None = None
+    max_num_seqs: int = 256
+    max_num_batched_tokens: int | None = None
+    enable_prefix_caching: bool = True
+    num_threads: int | None = None
+    isa: str | None = None  #: "portable", "avx2" or "avx512": at most this instruction set
+    executor: str = "cpu"  #: "cpu", or "reference" (NumPy float32; slow, the oracle)
+    seed: int = 0
+
+
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a ready engine reports."""
+
+    architecture: str
+    vocab_size: int
+    max_model_len: int
+    num_blocks: int
+    block_size: int
+    weight_bytes: int
+    cache_bytes: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    num_threads: int
+    isa: str
+    weight_formats: dict[str, int]  #: format name -> bytes
+    load_seconds: float
+    pid: int
+
+
+class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters since the engine's start and gauges of this moment (names follow vLLM's metrics)."""
+
+    num_requests_running: int = 0
+    num_requests_waiting: int = 0
+    kv_cache_usage: float = 0.0  #: share of blocks held by running requests, 0..1
+    prompt_tokens: int = 0
+    generation_tokens: int = 0
+    prefix_cache_queries: int = 0  #: tokens looked up
+    prefix_cache_hits: int = 0  #: tokens found
+    num_preemptions: int = 0
+    steps: int = 0
+    restarts: int = 0  #: times the engine process was replaced

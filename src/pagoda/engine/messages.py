@@ -1,0 +1,102 @@
+"""What the engine is told and what it tells: typed messages, encoded by msgspec on the way between processes.
+
+The engine knows token ids alone; text, stop strings and templates are the business of its client. One request is one
+sequence (n answers are n requests that share the prompt's cache).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from pagoda.engine.config import EngineInfo, EngineStats
+from pagoda.engine.params import SamplingParams
+
+
+class AddRequest(msgspec.Struct, frozen=True, tag="add", kw_only=True):
+    """A validated request. `generated` are tokens already sent to the client before a crash (replay)."""
+
+    request_id: str
+    prompt_token_ids: list[int]
+    params: SamplingParams
+    eos_token_ids: tuple[int, ...] = ()
+    priority: int = 0
+    cache_salt: str = ""
+    user: str = ""
+    arrival_time: float = 0.0  #: seconds, time.monotonic of the machine
+    generated: list[int] = []
+
+
+class AbortRequest(msgspec.Struct, frozen=True, tag="abort"):
+    """Frees the request within one step; unknown ids are ignored."""
+
+    request_id: str
+
+
+class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
+    """Ends the engine process in order."""
+
+
+class ResetPrefixCache(msgspec.Struct, frozen=True, tag="reset_prefix_cache"):
+    """Forgets every cached block that no running request holds."""
+
+
+EngineCommand = AddRequest | AbortRequest | Shutdown | ResetPrefixCache
+
+
+class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
+    """Natural log-probabilities at one position: the token itself, its rank (1 is the top), and the top ones in order."""
+
+    token_id: int
+    logprob: float
+    rank: int
+    top_token_ids: list[int]
+    top_logprobs: list[float]
+
+
+class TokenDelta(msgspec.Struct, frozen=True, array_like=True):
+    """News of one request after a step: usually one new token.
+
+    finish_reason: None while running, else "stop" (an end or stop token), "length", "abort" or "error".
+    stop_reason: the stop_token_id that ended it, None for an end-of-sequence token. error: one line, with "error".
+    num_cached_tokens: prompt tokens served from the prefix cache, in the first delta (else -1).
+    prompt_logprobs: in the first delta when asked for; None at index 0 (nothing precedes it).
+    """
+
+    request_id: str
+    token_ids: list[int]
+    finish_reason: str | None = None
+    stop_reason: int | None = None
+    logprobs: list[TokenLogprobs] | None = None
+    num_cached_tokens: int = -1
+    prompt_logprobs: list[TokenLogprobs | None] | None = None
+    error: str | None = None
+
+
+class StepOutput(msgspec.Struct, frozen=True, tag="step"):
+    """All news of one step, with the statistics after it."""
+
+    deltas: list[TokenDelta]
+    stats: EngineStats
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The model is loaded and requests are served."""
+
+    info: EngineInfo
+
+
+class LoadProgress(msgspec.Struct, frozen=True, tag="progress"):
+    """How far loading has come: bytes done of all."""
+
+    done: int
+    total: int
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The engine cannot start or go on; `user_error` when the message is the user's to act on."""
+
+    message: str
+    user_error: bool = True
+
+
+EngineReport = StepOutput | Ready | LoadProgress | Failed
