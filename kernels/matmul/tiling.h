@@ -1,0 +1,109 @@
+// The walk over rows and blocks, shared by the instruction sets. Internal linkage: each file that
+// includes it gets its own copy, compiled for its own instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels.h"
+#include "layout.h"
+
+namespace pagoda {
+namespace {
+
+// A few rows by a few adjacent blocks: what a microkernel computes over the whole of k.
+struct Tile {
+  const std::byte* x;            // first row's values
+  int64_t x_stride;              // bytes from row to row
+  const float* scale;            // first row's; rows are `groups` apart
+  const float* scaled_sum;
+  const int32_t* sum;
+  int64_t groups;
+  const std::byte* weight;       // first block
+  size_t block_bytes;
+  int64_t k;
+  const float* bias;             // at the first column, or null
+  float* out;                    // first row, first column
+  int64_t out_stride;
+  int64_t columns;               // that exist, at most 16 per block
+  Store store;
+};
+
+template <class Kernel, int Blocks, int Rows>
+void call(int rows, const Tile& tile) {
+  if (rows == Rows) {
+    Kernel::template run<Rows, Blocks>(tile);
+  } else if constexpr (Rows > 1) {
+    call<Kernel, Blocks, Rows - 1>(rows, tile);
+  }
+}
+
+// The most rows whose tiles `Blocks` blocks wide this kernel is built for.
+template <class Kernel, int Blocks>
+constexpr int rows_for() {
+  return Blocks == 1 ? Kernel::kRows : Blocks == 2 ? Kernel::kRowsOfTwo : Kernel::kRowsOfFour;
+}
+
+template <class Kernel>
+void call(int rows, int blocks, const Tile& tile) {
+  if (blocks == 4) {
+    if constexpr (Kernel::kRowsOfFour > 0) call<Kernel, 4, rows_for<Kernel, 4>()>(rows, tile);
+  } else if (blocks == 2) {
+    if constexpr (Kernel::kRowsOfTwo > 0) call<Kernel, 2, rows_for<Kernel, 2>()>(rows, tile);
+  } else {
+    call<Kernel, 1, rows_for<Kernel, 1>()>(rows, tile);
+  }
+}
+
+// Kernel::kRows is the most rows of a tile, kRowsOfTwo and kRowsOfFour the most of a tile two and four
+// blocks wide (0: never that wide). Rows are taken in panels whose
+// activations stay in the second-level cache; inside a panel each block (or few) of weights is used by
+// all row tiles before the next is read.
+template <class Kernel>
+void multiply(const Product& p) {
+  constexpr int64_t kPanelBytes = 384 * 1024;
+  constexpr int64_t kMost = Kernel::kRows;
+  const int64_t row_bytes = p.a.row_stride * Kernel::kValueBytes;
+  int64_t panel = kPanelBytes / row_bytes / kMost * kMost;
+  if (panel < kMost) panel = kMost;
+  const int64_t groups = p.k / kGroup;
+
+  for (int64_t first = p.row0; first < p.row1; first += panel) {
+    const int64_t rows = p.row1 - first < panel ? p.row1 - first : panel;
+    const int64_t tiles = (rows + kMost - 1) / kMost;
+    const int64_t least = rows / tiles, larger = rows % tiles;  // `larger` tiles have one row more
+    const int64_t most = least + (larger > 0);
+    const int64_t wide = most <= Kernel::kRowsOfFour ? 4 : most <= Kernel::kRowsOfTwo ? 2 : 1;
+    for (int64_t b = p.block0, width; b < p.block1; b += width) {
+      width = wide;
+      while (width > p.block1 - b) width /= 2;
+      const int64_t column = b * kBlock;
+      Tile tile{};
+      tile.groups = groups;
+      tile.weight = p.weight + p.block_bytes * static_cast<size_t>(b);
+      tile.block_bytes = p.block_bytes;
+      tile.k = p.k;
+      tile.bias = p.bias ? p.bias + column : nullptr;
+      tile.out_stride = p.out_stride;
+      tile.columns = p.n - column < width * kBlock ? p.n - column : width * kBlock;
+      tile.store = p.store;
+      tile.x_stride = row_bytes;
+      int64_t row = first;
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t count = least + (t < larger);
+        tile.x = static_cast<const std::byte*>(p.a.data) + row * row_bytes;
+        if constexpr (Kernel::kValueBytes == 1) {
+          tile.scale = p.a.scale + row * groups;
+          tile.scaled_sum = p.a.scaled_sum + row * groups;
+          tile.sum = p.a.sum + row * groups;
+        }
+        tile.out = p.out + row * p.out_stride + column;
+        call<Kernel>(static_cast<int>(count), static_cast<int>(width), tile);
+        row += count;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pagoda
