@@ -1,0 +1,191 @@
+"""Models by their name on Hugging Face, through huggingface_hub and into its own cache.
+
+HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE mean what they mean there. Only what the
+engine reads is fetched: safetensors, configuration and tokenizer, or one GGUF file.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pagoda.hub.errors import DiskFullError, HubError
+from pagoda.hub.hub_cache import HubName, cache_folder, find_cached, quant_tag
+from pagoda.hub.network import probe
+from pagoda.hub.progress import ProgressReporter, format_bytes
+from pagoda.hub.store import hub_endpoint, hub_is_offline
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo
+
+FILES = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+POLL_SECONDS = 0.2
+INFO_SECONDS = 15.0
+
+
+def obtain_from_hub(
+    name: HubName,
+    progress: ProgressReporter,
+    *,
+    offline: bool = False,
+    refresh: bool = False,
+    environ: Mapping[str, str] | None = None,
+) -> Path:
+    """The folder or GGUF file of `name`: from the cache, or fetched (and resumed) when it is not whole there.
+
+    A model that is in the cache causes no call to the network unless `refresh` asks for a newer one. Raises HubError with one line.
+    """
+    env = os.environ if environ is None else environ
+    cached = find_cached(name, env)
+    if cached is not None and not refresh:
+        return cached
+    if offline or hub_is_offline(env):
+        if cached is not None:
+            return cached
+        why = "HF_HUB_OFFLINE is set" if hub_is_offline(env) else "the network is not to be used"
+        raise HubError(f"{name.repo} is not whole on this disk ({cache_folder(env)}) and {why}")
+    endpoint = hub_endpoint(env)
+    reason = probe(endpoint)
+    if reason is not None:
+        if cached is not None:
+            progress.message(f"{endpoint} cannot be reached ({reason}); using the files on this disk.")
+            return cached
+        raise HubError(
+            f"{name.repo} cannot be fetched from {endpoint}: {reason}; "
+            "set HF_ENDPOINT to a mirror you can reach, or give a local folder or GGUF file"
+        )
+    return _download(name, endpoint, env, progress)
+
+
+def _download(name: HubName, endpoint: str, environ: Mapping[str, str], progress: ProgressReporter) -> Path:
+    if "HF_ENDPOINT" in environ:
+        # The Xet protocol goes past mirrors to Hugging Face's own servers.
+        os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.utils import disable_progress_bars
+
+    try:
+        info = HfApi(endpoint=endpoint).model_info(name.repo, timeout=INFO_SECONDS, files_metadata=True)
+        files = _choose(name, info)
+        cache = cache_folder(environ)
+        _require_space(cache, sum(files.values()))
+        disable_progress_bars()
+        with _watched(name, cache, sum(files.values()), progress):
+            snapshot = Path(
+                snapshot_download(
+                    name.repo,
+                    revision="main",
+                    cache_dir=cache,
+                    allow_patterns=[_literal(file) for file in files],
+                    endpoint=endpoint,
+                )
+            )
+    except GatedRepoError as error:
+        raise HubError(
+            f"{name.repo} asks you to accept its terms: do so at {endpoint}/{name.repo} and set HF_TOKEN"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise HubError(
+            f"{endpoint} has no model {name.repo}, or it is private and HF_TOKEN does not open it"
+        ) from error
+    except HfHubHTTPError as error:
+        raise HubError(f"{name.repo} cannot be fetched from {endpoint}: {_first_line(error)}") from error
+    except OSError as error:
+        raise HubError(f"{name.repo} cannot be stored: {_first_line(error)}") from error
+    return snapshot / next(iter(files)) if name.wants_gguf else snapshot
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _choose(name: HubName, info: ModelInfo) -> dict[str, int]:
+    """The files to fetch with their sizes in bytes (0 where the hub does not say)."""
+    sizes = {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or []}
+    gguf = sorted(file for file in sizes if file.endswith(".gguf"))
+    tags = [tag for tag in map(quant_tag, gguf) if tag]
+    if name.wants_gguf:
+        picked = name.pick_gguf(gguf)
+        if picked is None:
+            known = f"it has {', '.join(tags or gguf)}" if gguf else "it has no GGUF files"
+            raise HubError(f"{name.repo} has no file for {name.tag or name.file}; {known}")
+        return {picked: sizes[picked]}
+    chosen = {file: size for file, size in sizes.items() if any(fnmatch.fnmatch(file, p) for p in FILES)}
+    if not any(file.endswith(".safetensors") for file in chosen):
+        if gguf:
+            example = f"{name.repo}:{tags[0]}" if tags else f"{name.repo}/{gguf[0]}"
+            raise HubError(
+                f"{name.repo} holds GGUF files; name one, such as {example} (it has {', '.join(tags or gguf)})"
+            )
+        raise HubError(f"{name.repo} has no safetensors and no GGUF files; other formats are not supported")
+    for needed in ("config.json", "tokenizer.json"):
+        if needed not in chosen:
+            raise HubError(f"{name.repo} has no {needed}, which a model needs to be served")
+    return chosen
+
+
+def _literal(file: str) -> str:
+    """A pattern that matches this file alone."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in file)
+
+
+def _require_space(cache: Path, needed: int) -> None:
+    folder = next(parent for parent in (cache, *cache.parents) if parent.exists())
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskFullError(
+            f"the download needs {format_bytes(needed)} in {folder} and {format_bytes(free)} are free; "
+            "free some space or set HF_HOME to a folder on a larger disk"
+        )
+
+
+@contextmanager
+def _watched(name: HubName, cache: Path, total: int, progress: ProgressReporter) -> Iterator[None]:
+    """Reports how the cache grows meanwhile; that holds for every protocol and version of huggingface_hub."""
+    folders = (cache / ("models--" + name.repo.replace("/", "--")), cache / "blobs")
+    before = sum(map(_disk_bytes, folders))
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(POLL_SECONDS):
+            progress.update(min(sum(map(_disk_bytes, folders)) - before, total))
+
+    progress.start(f"Downloading {name.repo}", total)
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+        progress.finish()
+
+
+def _disk_bytes(folder: Path) -> int:
+    """Bytes on disk of the files under `folder`, links left out; 0 for a folder that is not there."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(parent, name)).st_blocks * 512
+            except FileNotFoundError:
+                continue  # renamed between the listing and the look
+    return total

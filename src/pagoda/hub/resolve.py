@@ -1,0 +1,91 @@
+"""From what a user typed to a model on this disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pagoda.hub.catalog import CATALOG, CatalogEntry, find_entry, near_names
+from pagoda.hub.errors import HubError
+from pagoda.hub.home import models_dir, pagoda_home
+from pagoda.hub.hub_cache import HubName, find_cached
+from pagoda.hub.progress import ProgressReporter
+
+KINDS = (
+    "a local folder, a GGUF file, a catalog name (see `pagoda list`) "
+    "or a Hugging Face name such as Qwen/Qwen3-0.6B"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model on this disk: a GGUF file or a folder, the name to serve it by, and where it came from."""
+
+    path: Path
+    name: str
+    source: str  #: "local", "catalog" or "hub"
+
+
+def resolve(
+    name: str,
+    *,
+    progress: ProgressReporter,
+    offline: bool = False,
+    refresh: bool = False,
+    catalog: Sequence[CatalogEntry] = CATALOG,
+    environ: Mapping[str, str] | None = None,
+) -> LocalModel:
+    """The model called `name`, fetched first when it is not here. Raises HubError with one line.
+
+    A path that exists is taken as it is and never touches the network. refresh: check what is here again
+    (checksum for the catalog, newest revision for the hub); without it a model that is here needs no network.
+    The code that fetches is imported only where something must be fetched, for a fast start.
+    """
+    env = os.environ if environ is None else environ
+    entry = find_entry(name, catalog)
+    path = Path(name).expanduser()
+    if path.exists() and (entry is None or (path / "config.json").exists()):
+        return LocalModel(_check_local(path), name, "local")
+    if entry is not None:
+        folder = models_dir(pagoda_home(env))
+        if entry.is_present(folder) and not refresh:
+            return LocalModel(entry.path_in(folder), entry.name, "catalog")
+        from pagoda.hub.store import obtain
+
+        found = obtain(entry, folder, progress, offline=offline, verify=refresh, environ=env)
+        return LocalModel(found, entry.name, "catalog")
+    hub_name = HubName.parse(name) if _may_be_hub_name(name) else None
+    if hub_name is None:
+        raise HubError(_unknown(name, path, catalog))
+    cached = None if refresh else find_cached(hub_name, env)
+    if cached is not None:
+        return LocalModel(cached, name, "hub")
+    from pagoda.hub.huggingface import obtain_from_hub
+
+    found = obtain_from_hub(hub_name, progress, offline=offline, refresh=refresh, environ=env)
+    return LocalModel(found, name, "hub")
+
+
+def _may_be_hub_name(name: str) -> bool:
+    return not name.startswith((".", "/", "~"))
+
+
+def _check_local(path: Path) -> Path:
+    if path.is_file():
+        return path
+    if (path / "config.json").is_file():
+        return path
+    files = sorted(path.glob("*.gguf")) if path.is_dir() else []
+    if files:
+        raise HubError(f"{path} holds GGUF files and no config.json; name the file, for example {files[0]}")
+    raise HubError(f"{path} is not a model: a folder needs config.json, tokenizer.json and *.safetensors")
+
+
+def _unknown(name: str, path: Path, catalog: Sequence[CatalogEntry]) -> str:
+    if not _may_be_hub_name(name) or name.endswith(".gguf"):
+        return f"there is no file or folder {path}"
+    near = near_names(name, catalog)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"unknown model {name!r}: {hint}Give {KINDS}"
