@@ -11,6 +11,7 @@ class RopeScaling:
 
     kind "linear": frequencies divided by `factor`. kind "llama3": the piecewise rule of Llama 3.1.
     kind "yarn": YaRN (arXiv:2309.00071) with `attention_factor` (0 means derived from `factor`).
+    kind "factors": frequency i is divided by `frequency_factors[i]` (GGUF's tensor rope_freqs.weight).
     """
 
     kind: str
@@ -21,6 +22,7 @@ class RopeScaling:
     beta_fast: float = 32.0
     beta_slow: float = 1.0
     attention_factor: float = 0.0
+    frequency_factors: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ class Tensor:
     """A named tensor of one or two dimensions. Arrays may be strided views of a memory-mapped file.
 
     data: F32 float32 (n, k); F16 float16 (n, k); BF16 uint16 (n, k); one-dimensional tensors (n,).
-      INT8: int8 (n, k / 32, 32). INT4 and INT4_OFFSET: uint8 (n, k / 32, 16), byte j holding element j in its low
-      and element j + 16 in its high nibble (GGUF's order).
+      INT8: int8 (n, k / 32, 32). INT4 and INT4_OFFSET: uint8 (n, k / 32, 16), byte j holding element j in its
+      low and element j + 16 in its high nibble (GGUF's order).
     scales: quantised formats, float16 (n, k / 32). offsets: INT4_OFFSET, float16 (n, k / 32).
     """
 

@@ -1,0 +1,33 @@
+"""File formats and quantised layouts: every checkpoint is read into one vocabulary of tensors (tensor.py)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pagoda.models import build_program
+from pagoda.weights.checkpoint import Checkpoint, CheckpointError
+from pagoda.weights.gguf_checkpoint import GGUFCheckpoint
+
+__all__ = ["Checkpoint", "CheckpointError", "check_weights", "open_checkpoint"]
+
+
+def open_checkpoint(path: Path, quantization: str | None = None) -> Checkpoint:
+    checkpoint = GGUFCheckpoint.open(path)
+    check_weights(checkpoint)
+    return checkpoint
+
+
+def check_weights(checkpoint: Checkpoint) -> None:
+    """Raises CheckpointError unless every weight of the program is there, in its shape and a known type."""
+    config, names = checkpoint.config, set(checkpoint.names())
+    # Before the program is built: a layer has several tensors, so this bounds what a broken file can ask for.
+    if config.num_hidden_layers > len(names):
+        raise CheckpointError(
+            f"{checkpoint.path} announces {config.num_hidden_layers:,} layers but has {len(names):,} tensors"
+        )
+    for name, shape in build_program(config).weight_shapes().items():
+        found = checkpoint.shape(name)
+        if found != shape:
+            raise CheckpointError(
+                f"{checkpoint.path}: tensor {name!r} has shape {found}, but the model's sizes ask for {shape}"
+            )
