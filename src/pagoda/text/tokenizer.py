@@ -1,0 +1,114 @@
+"""A model's tokenizer: text to token ids and back, and the facts about special tokens that serving needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pagoda.text.token_bytes import Spelling
+from pagoda.weights.checkpoint import CheckpointError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Backend
+
+
+class Tokenizer:
+    """Wraps a `tokenizers.Tokenizer`; safe to share between threads.
+
+    eos_token_ids: tokens that end an answer. special_ids: tokens that are left out of decoded text.
+    bos_token, eos_token: their text for chat templates, "" where there is none.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        spelling: Spelling,
+        *,
+        bos_token_id: int | None = None,
+        eos_token_ids: Iterable[int] = (),
+        chat_template: str | None = None,
+    ) -> None:
+        self._backend = backend
+        self._spelling = spelling
+        self._bytes: dict[int, bytes] = {}
+        self.vocab_size: int = backend.get_vocab_size(with_added_tokens=True)
+        self.special_ids: frozenset[int] = frozenset(
+            index for index, token in backend.get_added_tokens_decoder().items() if token.special
+        )
+        self.bos_token_id = bos_token_id
+        self.eos_token_ids: tuple[int, ...] = tuple(dict.fromkeys(eos_token_ids))
+        self.chat_template = chat_template
+        self.bos_token = self.id_to_token(bos_token_id) or "" if bos_token_id is not None else ""
+        self.eos_token = self.id_to_token(self.eos_token_ids[0]) or "" if self.eos_token_ids else ""
+
+    @property
+    def strips_first_space(self) -> bool:
+        """Whether text that starts with the first token loses one leading space (SentencePiece)."""
+        return self._spelling.strips_first_space
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        """Token ids of `text`; special tokens written out in it become their ids.
+
+        add_special_tokens: add what the model expects around a text, such as a leading bos token.
+        Raises ValueError for text that is not Unicode (lone surrogates).
+        """
+        try:
+            ids: list[int] = self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+        except (UnicodeEncodeError, TypeError) as error:
+            raise ValueError("the text is not valid Unicode: it contains lone surrogates") from error
+        return ids
+
+    def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
+        """The text of `ids`; bytes that are no UTF-8 come out as U+FFFD, ids outside the vocabulary as
+        nothing.
+        """
+        special = self.special_ids if skip_special_tokens else frozenset()
+        text = b"".join(self.token_bytes(index) for index in ids if index not in special).decode(
+            "utf-8", "replace"
+        )
+        return text[1:] if self.strips_first_space and text.startswith(" ") else text
+
+    def token_bytes(self, index: int) -> bytes:
+        """The bytes a token stands for; a character may span several tokens."""
+        known = self._bytes.get(index)
+        if known is None:
+            token = self.id_to_token(index)
+            known = self._bytes[index] = self._spelling.token_bytes(token) if token is not None else b""
+        return known
+
+    def token_text(self, index: int) -> str:
+        """The text of a single token, as log-probabilities report it; U+FFFD for a part of a character."""
+        return self.token_bytes(index).decode("utf-8", "replace")
+
+    def id_to_token(self, index: int) -> str | None:
+        """The token as the vocabulary spells it; None outside the vocabulary."""
+        if not 0 <= index < 2**32:
+            return None
+        token: str | None = self._backend.id_to_token(index)
+        return token
+
+    def token_to_id(self, token: str) -> int | None:
+        index: int | None = self._backend.token_to_id(token)
+        return index
+
+
+def load_tokenizer(model_path: Path) -> Tokenizer:
+    """The tokenizer inside a GGUF file or of a model folder (tokenizer.json and the files beside it).
+
+    Raises CheckpointError with one line where there is none or it cannot be used.
+    """
+    if model_path.is_dir():
+        from pagoda.text.folder_tokenizer import tokenizer_from_folder
+
+        return tokenizer_from_folder(model_path)
+    if not model_path.exists():
+        raise CheckpointError(f"{model_path} does not exist; give a GGUF file or a model folder.")
+    from pagoda.text.gguf_tokenizer import tokenizer_from_gguf
+    from pagoda.weights.gguf import GGUFFile
+
+    file = GGUFFile.open(model_path)
+    try:
+        return tokenizer_from_gguf(file.metadata, source=str(model_path))
+    finally:
+        file.close()
