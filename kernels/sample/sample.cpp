@@ -1,0 +1,321 @@
+#include "sample.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "loops.h"
+
+namespace pagoda {
+namespace {
+
+constexpr float kLowest = -std::numeric_limits<float>::infinity();
+
+// A token in the order; `index` is its place among the candidates, which rises with its id.
+struct Ranked {
+  float value;
+  int64_t index;
+  double weight = 0;
+};
+
+bool before(const Ranked& a, const Ranked& b) {
+  return a.value > b.value || (a.value == b.value && a.index < b.index);
+}
+
+// The tokens still in play, in rising order of id. `ids` null means that the index is the id.
+struct Candidates {
+  const float* values;
+  const int32_t* ids;
+  int64_t n;
+
+  int32_t id(int64_t index) const { return ids ? ids[index] : static_cast<int32_t>(index); }
+};
+
+void fill_block_maxima(const float* x, int64_t n, std::vector<float>& block_max) {
+  block_max.resize(loops::blocks_of(n));
+  loops::block_maxima(x, n, block_max.data());
+}
+
+// A value that at least `k` logits reach: the k-th highest of the blocks' maxima; -inf where there are fewer blocks.
+float reached_by(std::vector<float> block_max, int64_t k) {
+  if (k > static_cast<int64_t>(block_max.size())) return kLowest;
+  std::nth_element(block_max.begin(), block_max.begin() + (k - 1), block_max.end(), std::greater<float>());
+  return block_max[k - 1];
+}
+
+// Calls visit(i) for each i with x[i] >= value, rising.
+template <typename Visit>
+void for_each_reaching(const float* x, int64_t n, const std::vector<float>& block_max, float value, Visit visit) {
+  const int64_t blocks = loops::blocks_of(n);
+  for (int64_t b = 0; b < blocks; ++b) {
+    if (block_max[b] < value) continue;
+    const int64_t end = std::min(n, (b + 1) * loops::kLanes);
+    for (int64_t i = b * loops::kLanes; i < end; ++i)
+      if (x[i] >= value) visit(i);
+  }
+}
+
+// The first `k` of all logits, in order. 0 < k <= n; block_max is filled.
+std::vector<Ranked> first_of_order(const float* x, int64_t n, const std::vector<float>& block_max, int64_t k) {
+  std::vector<Ranked> found;
+  for_each_reaching(x, n, block_max, reached_by(block_max, k),
+                    [&](int64_t i) { found.push_back({x[i], i}); });
+  std::partial_sort(found.begin(), found.begin() + k, found.end(), before);
+  found.resize(k);
+  return found;
+}
+
+// The last token of the shortest beginning of `items` (in the order) whose weights reach `wanted`; the last of all if
+// they never do. Takes linear time: halves are split off, not sorted.
+Ranked last_to_reach(std::vector<Ranked>& items, double wanted) {
+  int64_t from = 0, to = static_cast<int64_t>(items.size());
+  while (to - from > 1) {
+    const int64_t middle = from + (to - from) / 2;
+    std::nth_element(items.begin() + from, items.begin() + middle, items.begin() + to, before);
+    double sum = 0;
+    for (int64_t i = from; i < middle; ++i) sum += items[i].weight;
+    if (sum >= wanted) {
+      to = middle;
+    } else {
+      wanted -= sum;
+      from = middle;
+    }
+  }
+  return items[from];
+}
+
+// Step 8 over candidates with weights that sum to `total`: the last token to keep. `scale` is the inverse temperature.
+// A histogram of the weights by logit finds the narrow band the answer lies in, so that only that band is selected from.
+Ranked last_of_top_p(const Candidates& c, float top, double scale, const double* weights, double total, double top_p,
+                     SampleScratch& scratch) {
+  constexpr int32_t kBuckets = 512, kCopies = 4;  // copies keep successive additions independent
+  constexpr double kBucketsPerUnit = 16;          // of the exponent: the last bucket holds weights under exp(-32)
+  const double wanted = top_p * total;
+  const float bucket_scale = static_cast<float>(
+      std::min(kBucketsPerUnit * scale, static_cast<double>(std::numeric_limits<float>::max())));
+  scratch.buckets.resize(c.n);
+  loops::assign_buckets(c.values, c.n, top, bucket_scale, kBuckets - 1, scratch.buckets.data());
+  double sums[kCopies][kBuckets] = {};
+  for (int64_t i = 0; i < c.n; ++i) sums[i % kCopies][scratch.buckets[i]] += weights[i];
+  int32_t bucket = 0;
+  double ahead = 0;
+  for (; bucket < kBuckets - 1; ++bucket) {
+    double sum = 0;
+    for (int32_t copy = 0; copy < kCopies; ++copy) sum += sums[copy][bucket];
+    if (ahead + sum >= wanted) break;
+    ahead += sum;
+  }
+  std::vector<Ranked> band;
+  for (int64_t i = 0; i < c.n; ++i)
+    if (scratch.buckets[i] == bucket) band.push_back({c.values[i], i, weights[i]});
+  // An empty last bucket: rounding alone kept the sum from being reached, so everything stays.
+  if (band.empty()) return {kLowest, c.n, 0};
+  return last_to_reach(band, wanted - ahead);
+}
+
+// Steps 6 and 7: narrows `c` to the tokens that pass min_p and top_k.
+void narrow(Candidates& c, float top, double inverse_temperature, const SamplingSettings& settings,
+            SampleScratch& scratch) {
+  const bool has_top_k = settings.top_k > 0 && settings.top_k < c.n;
+  if (!has_top_k && settings.min_p <= 0) return;
+  fill_block_maxima(c.values, c.n, scratch.block_max);
+  float lowest = kLowest;
+  if (has_top_k) lowest = reached_by(scratch.block_max, settings.top_k);
+  if (settings.min_p > 0) {
+    // Slightly below the exact bound, which is tested on the weights: both they and the logits are rounded.
+    const double bound = top + (std::log(settings.min_p) - 1e-9) / inverse_temperature;
+    const double slack = 1e-6 * (std::fabs(bound) + std::fabs(top));
+    const double least = std::numeric_limits<float>::lowest();
+    lowest = std::max(lowest, static_cast<float>(std::max(bound - slack, least)));
+  }
+  scratch.ids.clear();
+  scratch.values.clear();
+  for_each_reaching(c.values, c.n, scratch.block_max, lowest, [&](int64_t i) {
+    scratch.ids.push_back(static_cast<int32_t>(i));
+    scratch.values.push_back(c.values[i]);
+  });
+  if (settings.min_p > 0) {
+    const int64_t n = static_cast<int64_t>(scratch.ids.size());
+    scratch.weights.resize(n);
+    scratch.block_sums.resize(loops::blocks_of(n));
+    loops::exp_weights(scratch.values.data(), n, top, inverse_temperature, scratch.weights.data(),
+                       scratch.block_sums.data());
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      if (scratch.weights[i] < settings.min_p) continue;
+      scratch.ids[kept] = scratch.ids[i];
+      scratch.values[kept++] = scratch.values[i];
+    }
+    scratch.ids.resize(kept);
+    scratch.values.resize(kept);
+  }
+  const int64_t n = static_cast<int64_t>(scratch.ids.size());
+  if (has_top_k && n > settings.top_k) {
+    std::vector<Ranked> ranked(n);
+    for (int64_t i = 0; i < n; ++i) ranked[i] = {scratch.values[i], i};
+    std::nth_element(ranked.begin(), ranked.begin() + (settings.top_k - 1), ranked.end(), before);
+    const Ranked last = ranked[settings.top_k - 1];
+    int64_t kept = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      if (before(last, {scratch.values[i], i})) continue;
+      scratch.ids[kept] = scratch.ids[i];
+      scratch.values[kept++] = scratch.values[i];
+    }
+    scratch.ids.resize(kept);
+    scratch.values.resize(kept);
+  }
+  c = {scratch.values.data(), scratch.ids.data(), static_cast<int64_t>(scratch.ids.size())};
+}
+
+// Steps 5 to 9. `top` is the highest of x and above -inf.
+int32_t draw(const float* x, int64_t n, float top, const SamplingSettings& settings, uint64_t position,
+             SampleScratch& scratch) {
+  // The product with a reciprocal; the limit keeps 0 * infinity out when the temperature is next to nothing.
+  const double inverse_temperature = std::min(1.0 / settings.temperature, 1e300);
+  Candidates c{x, nullptr, n};
+  narrow(c, top, inverse_temperature, settings, scratch);
+  scratch.weights.resize(c.n);
+  scratch.block_sums.resize(loops::blocks_of(c.n));
+  double* w = scratch.weights.data();
+  double* sums = scratch.block_sums.data();
+  double total = loops::exp_weights(c.values, c.n, top, inverse_temperature, w, sums);
+  if (settings.top_p < 1) {
+    const Ranked last = last_of_top_p(c, top, inverse_temperature, w, total, settings.top_p, scratch);
+    total = loops::keep_ahead(c.values, c.n, last.value, last.index, w, sums);
+  }
+  const double wanted = uniform(settings.seed, position) * total;
+  // The block first, then the token in it; the last of either with a weight if rounding hides the end.
+  double sum = 0, inside = 0;  // before the block, and in it
+  int64_t block = 0;
+  for (int64_t b = 0, blocks = loops::blocks_of(c.n); b < blocks && !(sum + inside > wanted); ++b) {
+    if (sums[b] == 0) continue;
+    sum += inside;
+    inside = sums[b];
+    block = b;
+  }
+  int64_t chosen = 0;
+  for (int64_t i = block * loops::kLanes, end = std::min(c.n, i + loops::kLanes); i < end; ++i) {
+    if (w[i] == 0) continue;
+    chosen = i;
+    sum += w[i];
+    if (sum > wanted) break;
+  }
+  return c.id(chosen);
+}
+
+void fill_logprobs(const float* x, int64_t n, float top, int32_t token, int64_t count, SampleScratch& scratch,
+                   RowLogprobs& out) {
+  const double log_sum = std::log(loops::exp_sum(x, n, top));
+  const auto logprob = [&](float value) { return (static_cast<double>(value) - top) - log_sum; };
+  out.logprob = logprob(x[token]);
+  out.rank = 1 + loops::count_ahead(x, n, x[token], token);
+  out.top_ids.clear();
+  out.top_logprobs.clear();
+  if (count <= 0) return;
+  fill_block_maxima(x, n, scratch.block_max);
+  for (const Ranked& ranked : first_of_order(x, n, scratch.block_max, std::min(count, n))) {
+    out.top_ids.push_back(static_cast<int32_t>(ranked.index));
+    out.top_logprobs.push_back(logprob(ranked.value));
+  }
+}
+
+uint64_t mix(uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+}  // namespace
+
+double uniform(uint64_t seed, uint64_t position) {
+  constexpr uint64_t kGolden = 0x9e3779b97f4a7c15u;
+  return static_cast<double>(mix(mix(seed + kGolden) + (position + 1) * kGolden) >> 11) * 0x1p-53;
+}
+
+const char* sample_error_text(SampleError error) {
+  switch (error) {
+    case SampleError::not_finite: return "the logits are not finite numbers (NaN or infinity)";
+    case SampleError::nothing_allowed: return "no token may follow: every one is ruled out";
+    case SampleError::none: break;
+  }
+  return "";
+}
+
+int32_t& TokenCounts::count_of(int32_t id) {
+  const auto [place, added] = slots_.try_emplace(id, static_cast<int32_t>(ids_.size()));
+  if (added) {
+    ids_.push_back(id);
+    counts_.push_back(0);
+  }
+  return counts_[place->second];
+}
+
+void TokenCounts::add_prompt(const int32_t* ids, int64_t n) {
+  for (int64_t i = 0; i < n; ++i)
+    if (ids[i] >= 0 && ids[i] < vocab_) count_of(ids[i]);
+}
+
+void TokenCounts::add_output(const int32_t* ids, int64_t n) {
+  num_output_ += n;
+  for (int64_t i = 0; i < n; ++i)
+    if (ids[i] >= 0 && ids[i] < vocab_) ++count_of(ids[i]);
+}
+
+void TokenCounts::apply(const SamplingSettings& settings, float* logits) const {
+  for (size_t slot = 0; slot < ids_.size(); ++slot) {
+    float& logit = logits[ids_[slot]];
+    logit = logit > 0 ? logit / settings.repetition_penalty : logit * settings.repetition_penalty;
+    if (counts_[slot] == 0) continue;
+    logit -= settings.frequency_penalty * static_cast<float>(counts_[slot]);
+    logit -= settings.presence_penalty;
+  }
+}
+
+SampledRow sample_row(const float* logits, int64_t vocab, const SamplingSettings& settings, uint64_t position,
+                      const TokenCounts* counts, const int32_t* banned, int64_t num_banned,
+                      SampleScratch& scratch) {
+  SampledRow row;
+  bool bad = false;
+  const float raw_top = loops::row_maximum(logits, vocab, &bad);
+  if (bad) {
+    row.error = SampleError::not_finite;
+    return row;
+  }
+  float top = raw_top;
+  const float* x = logits;
+  const bool penalised = counts && settings.has_penalties();
+  if (num_banned > 0 || penalised) {
+    scratch.logits.assign(logits, logits + vocab);
+    for (int64_t i = 0; i < num_banned; ++i)
+      if (banned[i] >= 0 && banned[i] < vocab) scratch.logits[banned[i]] = kLowest;
+    if (penalised) counts->apply(settings, scratch.logits.data());
+    x = scratch.logits.data();
+    top = loops::row_maximum(x, vocab, &bad);
+    if (bad) {  // a penalty can take a finite logit to infinity
+      row.error = SampleError::not_finite;
+      return row;
+    }
+  }
+  if (top == kLowest) {
+    row.error = SampleError::nothing_allowed;
+    return row;
+  }
+  row.token = settings.temperature == 0
+                  ? static_cast<int32_t>(loops::index_of(x, vocab, top))
+                  : draw(x, vocab, top, settings, position, scratch);
+  if (settings.logprobs >= 0)
+    fill_logprobs(logits, vocab, raw_top, row.token, settings.logprobs, scratch, row.logprobs);
+  return row;
+}
+
+bool row_logprobs(const float* logits, int64_t vocab, int32_t token, int64_t count, SampleScratch& scratch,
+                  RowLogprobs& out) {
+  bool bad = false;
+  const float top = loops::row_maximum(logits, vocab, &bad);
+  if (bad || top == kLowest) return false;
+  fill_logprobs(logits, vocab, top, token, count, scratch, out);
+  return true;
+}
+
+}  // namespace pagoda
