@@ -3,7 +3,7 @@
 #include <new>
 #include <stdexcept>
 
-#include "kernels.h"
+#include "matmul_kernels.h"
 #include "layout.h"
 #include "matmul.h"
 
@@ -31,16 +31,19 @@ Array<T> allocate(int64_t count) {
   return Array<T>(static_cast<T*>(memory));
 }
 
-int64_t value_bytes(ActivationFormat format) {
-  return format == ActivationFormat::f32 ? 4 : format == ActivationFormat::bf16 ? 2 : 1;
+int64_t bytes_of_row(ActivationFormat format, int64_t k) {
+  switch (format) {
+    case ActivationFormat::f32: return k * 4;
+    case ActivationFormat::bf16: return round_up(k, 2) * 2;
+    default: return k / kGroup * static_cast<int64_t>(sizeof(QuantisedGroup));
+  }
 }
 
-// Values from row to row: whole cache lines, and never a multiple of 4 kB, where the rows of a tile
-// would fall on the same few lines of the first-level cache.
+// Bytes from row to row: whole cache lines, and never a multiple of 4 kB, where the rows of a tile would
+// fall on the same few lines of the first-level cache.
 int64_t row_stride(ActivationFormat format, int64_t k) {
-  int64_t bytes = round_up(k * value_bytes(format), kLine);
-  if (bytes % 4096 == 0) bytes += kLine;
-  return bytes / value_bytes(format);
+  const int64_t bytes = round_up(bytes_of_row(format, k), kLine);
+  return bytes % 4096 == 0 ? bytes + kLine : bytes;
 }
 
 }  // namespace
@@ -48,18 +51,13 @@ int64_t row_stride(ActivationFormat format, int64_t k) {
 struct ActivationBuffer::Impl {
   int64_t max_rows, max_k;
   Array<std::byte> data;
-  Array<float> scale, scaled_sum;
-  Array<int32_t> sum;
 };
 
 ActivationBuffer::ActivationBuffer(int64_t max_rows, int64_t max_k) {
   if (max_rows < 0 || max_k < 0) throw std::invalid_argument("activations need rows and k of at least 0");
-  const int64_t groups = max_k / kGroup;
-  impl_.reset(new Impl{max_rows, max_k,
-                       allocate<std::byte>(max_rows * row_stride(ActivationFormat::f32, max_k)
-                                           * value_bytes(ActivationFormat::f32)),
-                       allocate<float>(max_rows * groups), allocate<float>(max_rows * groups),
-                       allocate<int32_t>(max_rows * groups)});
+  // float32 rows are the longest.
+  const int64_t bytes = max_rows * row_stride(ActivationFormat::f32, max_k);
+  impl_.reset(new Impl{max_rows, max_k, allocate<std::byte>(bytes)});
 }
 
 ActivationBuffer::~ActivationBuffer() = default;
@@ -68,20 +66,16 @@ void ActivationBuffer::prepare_row(Isa isa, ActivationFormat format, int64_t row
   if (row < 0 || row >= impl_->max_rows || k < 0 || k > impl_->max_k) {
     throw std::out_of_range("row or k outside the activation buffer");
   }
-  const int64_t stride = row_stride(format, k);
-  std::byte* to = impl_->data.get() + row * stride * value_bytes(format);
+  std::byte* to = impl_->data.get() + row * row_stride(format, k);
   switch (format) {
     case ActivationFormat::f32: std::memcpy(to, x, static_cast<size_t>(k) * 4); return;
     case ActivationFormat::bf16:
-      kernels_for(isa).round_row(x, k, round_up(k, 2), reinterpret_cast<uint16_t*>(to));
+      matmul_kernels_for(isa).round_row(x, k, round_up(k, 2), reinterpret_cast<uint16_t*>(to));
       return;
-    case ActivationFormat::int8: {
+    case ActivationFormat::int8:
       if (k % kGroup != 0) throw std::invalid_argument("int8 activations need k in groups of 32");
-      const int64_t groups = k / kGroup, at = row * groups;
-      kernels_for(isa).quantise_row(x, groups, {reinterpret_cast<int8_t*>(to), impl_->scale.get() + at,
-                                                impl_->scaled_sum.get() + at, impl_->sum.get() + at});
+      matmul_kernels_for(isa).quantise_row(x, k / kGroup, reinterpret_cast<QuantisedGroup*>(to));
       return;
-    }
   }
 }
 
@@ -89,10 +83,7 @@ Activations ActivationBuffer::view(ActivationFormat format, int64_t rows, int64_
   if (rows < 0 || rows > impl_->max_rows || k < 0 || k > impl_->max_k) {
     throw std::out_of_range("rows or k outside the activation buffer");
   }
-  const bool quantised = format == ActivationFormat::int8;
-  return {format, rows, k, impl_->data.get(), row_stride(format, k),
-          quantised ? impl_->scale.get() : nullptr, quantised ? impl_->scaled_sum.get() : nullptr,
-          quantised ? impl_->sum.get() : nullptr};
+  return {format, rows, k, impl_->data.get(), row_stride(format, k)};
 }
 
 }  // namespace pagoda

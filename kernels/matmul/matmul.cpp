@@ -3,21 +3,21 @@
 #include <stdexcept>
 #include <string>
 
-#include "kernels.h"
+#include "matmul_kernels.h"
 #include "layout.h"
 
 namespace pagoda {
 
-Kernels kernels_for(Isa isa) {
+MatmulKernels matmul_kernels_for(Isa isa) {
   if (isa > best_isa()) {
     throw std::invalid_argument(std::string("this machine cannot run ") + isa_name(isa) + " kernels");
   }
   switch (isa) {
 #if defined(PAGODA_X86_64)
-    case Isa::avx2: return avx2_kernels();
-    case Isa::avx512: return avx512_kernels();
+    case Isa::avx2: return matmul_kernels_avx2();
+    case Isa::avx512: return matmul_kernels_avx512();
 #endif
-    default: return portable_kernels();
+    default: return matmul_kernels_portable();
   }
 }
 
@@ -51,7 +51,7 @@ void matmul(const Activations& a, int64_t row0, int64_t row1, const PackedWeight
   product.store = store;
   product.out = out;
   product.out_stride = out_stride;
-  kernels_for(w.isa()).matmul(product);
+  matmul_kernels_for(w.isa()).matmul(product);
 }
 
 }  // namespace pagoda

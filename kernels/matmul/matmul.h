@@ -89,18 +89,27 @@ class PackedWeight {
 enum class ActivationFormat : int { f32 = 0, bf16 = 1, int8 = 2 };
 ActivationFormat activation_format(Isa isa, WeightFormat format);
 
-// Input rows prepared for a product. int8 rows are quantised symmetrically in groups of 32:
-// x ~ scale * q, scale = max|x| / 127 in float32, q rounded to nearest even.
+// One group of 32 values of an int8 row: x ~ scale * q, with scale = max|x| / 127 in float32 and
+// q = x * (127 / max|x|) rounded to nearest even, so never -128. A group whose largest magnitude is below
+// 1e-36 counts as zero (scale 0); in a group with an infinity or a NaN all q are 0 and the scale is a
+// NaN, which spoils the products of that row. What goes with a group lies beside it because the
+// kernels read it together.
+struct QuantisedGroup {
+  int8_t q[32];
+  float scale;
+  float scaled_sum;           // scale * sum(q)
+  int32_t sum;                // sum(q)
+  int32_t minus_8_sum;        // -8 * sum(q), where the sums of int4 begin
+};
+static_assert(sizeof(QuantisedGroup) == 48, "three 16-byte parts");
+
+// Input rows prepared for a product.
 struct Activations {
   ActivationFormat format;
   int64_t rows, k;
-  const void* data;           // [rows][row_stride] values: float, bf16 bits or int8
-  int64_t row_stride;         // in values
-  const float* scale;         // int8: [rows][k/32]
-  const float* scaled_sum;    // int8: [rows][k/32], scale * sum(q)
-  const int32_t* sum;         // int8: [rows][k/32], sum(q)
+  const void* data;           // float, bfloat16 bits or QuantisedGroup
+  int64_t row_stride;         // in bytes
 };
-
 
 // Memory for up to `rows` prepared rows of up to `k` values, and the view over it.
 class ActivationBuffer {

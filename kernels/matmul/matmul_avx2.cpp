@@ -4,7 +4,7 @@
 // own, and a shared inline function could be the copy that older machines run.
 #include <immintrin.h>
 
-#include "kernels.h"
+#include "matmul_kernels.h"
 #include "layout.h"
 #include "tiling.h"
 
@@ -40,6 +40,14 @@ inline __m256 halves(const std::byte* from) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 }
 
+inline __m256i broadcast(const std::byte* from) {
+  int word;
+  std::memcpy(&word, from, sizeof word);
+  return _mm256_set1_epi32(word);
+}
+
+inline __m256 broadcast_float(const std::byte* from) { return _mm256_castsi256_ps(broadcast(from)); }
+
 inline __m256i load_bytes(const std::byte* from) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
 }
@@ -48,7 +56,6 @@ inline __m256i load_bytes(const std::byte* from) {
 template <WeightFormat F>
 struct FloatKernel {
   static constexpr int kRows = 6, kRowsOfTwo = 3, kRowsOfFour = 0;
-  static constexpr int64_t kValueBytes = 4;
   // A step is one k, or the pair of k that bfloat16 weights are packed in.
   static constexpr int kStepK = F == WeightFormat::bf16 ? 2 : 1;
   static constexpr int64_t kStep = kBlock * (F == WeightFormat::f16 ? 2 : 4);
@@ -62,8 +69,8 @@ struct FloatKernel {
   }
 
   template <int Rows, int Blocks>
-  static inline void step(__m256 (&acc)[Rows][2 * Blocks], const std::byte* weight, const std::byte* x,
-                          int which, const Tile& t) {
+  static inline void step(__m256 (&acc)[Rows][2 * Blocks], const std::byte* weight,
+                          const RowPointers<Rows>& x, int which, const Tile& t) {
     __m256 w[2 * Blocks];
 #pragma GCC unroll 4
     for (int h = 0; h < 2 * Blocks; ++h) {
@@ -71,7 +78,7 @@ struct FloatKernel {
     }
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
-      const __m256 value = _mm256_broadcast_ss(reinterpret_cast<const float*>(x + r * t.x_stride));
+      const __m256 value = broadcast_float(x[r] + 4 * which);
 #pragma GCC unroll 4
       for (int h = 0; h < 2 * Blocks; ++h) acc[r][h] = _mm256_fmadd_ps(w[h], value, acc[r][h]);
     }
@@ -84,11 +91,11 @@ struct FloatKernel {
       for (int h = 0; h < 2 * Blocks; ++h) acc[r][h] = _mm256_setzero_ps();
     }
     const std::byte* weight = t.weight;
-    const std::byte* x = t.x;
+    RowPointers<Rows> x(t);
     int64_t k = 0;
-    for (; k + kStepK <= t.k; k += kStepK, weight += kStep, x += 4 * kStepK) {
+    for (; k + kStepK <= t.k; k += kStepK, weight += kStep, x.advance(4 * kStepK)) {
 #pragma GCC unroll 2
-      for (int which = 0; which < kStepK; ++which) step<Rows, Blocks>(acc, weight, x + 4 * which, which, t);
+      for (int which = 0; which < kStepK; ++which) step<Rows, Blocks>(acc, weight, x, which, t);
     }
     if (k < t.k) step<Rows, Blocks>(acc, weight, x, 0, t);
     store(acc, t);
@@ -100,22 +107,14 @@ struct FloatKernel {
 template <WeightFormat F>
 struct QuantisedKernel {
   static constexpr int kRows = 4, kRowsOfTwo = 0, kRowsOfFour = 0;
-  static constexpr int64_t kValueBytes = 1;
   static constexpr size_t kCodes = F == WeightFormat::int8 ? kInt8Codes : kInt4Codes;
   static constexpr size_t kStride = kCodes + (F == WeightFormat::int4_offset ? 2 * kHalves : kHalves);
-
-  static inline __m256i broadcast(const std::byte* x) {
-    int word;
-    std::memcpy(&word, x, sizeof word);
-    return _mm256_set1_epi32(word);
-  }
 
   // Pairs of byte products are summed in int16, exactly: a pair is at most 2 * 128 * 127 = 32512 for
   // int8 (|weight| times the activation with the weight's sign; activations are never -128), and all
   // eight pairs of an int4 lane are at most 16 * 15 * 127 = 30480.
   template <int Rows>
-  static inline void dot(const std::byte* codes, const std::byte* x, int64_t x_stride, const int32_t* sum,
-                         int64_t groups, __m256i (&out)[Rows]) {
+  static inline void dot(const std::byte* codes, const RowPointers<Rows>& x, __m256i (&out)[Rows]) {
     const __m256i ones = _mm256_set1_epi16(1);
     for (int r = 0; r < Rows; ++r) out[r] = _mm256_setzero_si256();
     if constexpr (F == WeightFormat::int8) {
@@ -125,7 +124,7 @@ struct QuantisedKernel {
         const __m256i magnitude = _mm256_abs_epi8(w);
 #pragma GCC unroll 4
         for (int r = 0; r < Rows; ++r) {
-          const __m256i value = _mm256_sign_epi8(broadcast(x + r * x_stride + v * 4), w);
+          const __m256i value = _mm256_sign_epi8(broadcast(x[r] + v * 4), w);
           out[r] = _mm256_add_epi32(out[r], _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, value), ones));
         }
       }
@@ -138,7 +137,7 @@ struct QuantisedKernel {
         const __m256i high = _mm256_and_si256(_mm256_srli_epi16(w, 4), nibble);
 #pragma GCC unroll 4
         for (int r = 0; r < Rows; ++r) {
-          const std::byte* values = x + r * x_stride + v * 4;
+          const std::byte* values = x[r] + v * 4;
           out[r] = _mm256_add_epi16(out[r], _mm256_maddubs_epi16(low, broadcast(values)));
           out[r] = _mm256_add_epi16(out[r], _mm256_maddubs_epi16(high, broadcast(values + 16)));
         }
@@ -146,8 +145,7 @@ struct QuantisedKernel {
       for (int r = 0; r < Rows; ++r) {
         out[r] = _mm256_madd_epi16(out[r], ones);
         if constexpr (F == WeightFormat::int4) {
-          const __m256i zero = _mm256_slli_epi32(_mm256_set1_epi32(sum[r * groups]), 3);
-          out[r] = _mm256_sub_epi32(out[r], zero);
+          out[r] = _mm256_add_epi32(out[r], broadcast(x[r] + offsetof(QuantisedGroup, minus_8_sum)));
         }
       }
     }
@@ -159,20 +157,20 @@ struct QuantisedKernel {
     __m256 acc[Rows][2];
     for (int r = 0; r < Rows; ++r) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
     const std::byte* group = t.weight;
-    const std::byte* x = t.x;
-    for (int64_t g = 0; g < t.groups; ++g, group += kStride, x += kGroup) {
+    RowPointers<Rows> x(t);
+    for (int64_t k = 0; k < t.k; k += kGroup, group += kStride, x.advance(sizeof(QuantisedGroup))) {
 #pragma GCC unroll 2
       for (int h = 0; h < 2; ++h) {
         __m256i dots[Rows];
-        dot<Rows>(group + h * 32, x, t.x_stride, t.sum + g, t.groups, dots);
+        dot<Rows>(group + h * 32, x, dots);
         const __m256 d = halves(group + kCodes + h * 16);
 #pragma GCC unroll 4
         for (int r = 0; r < Rows; ++r) {
-          const __m256 scale = _mm256_mul_ps(d, _mm256_broadcast_ss(t.scale + r * t.groups + g));
+          const __m256 scale = _mm256_mul_ps(d, broadcast_float(x[r] + offsetof(QuantisedGroup, scale)));
           acc[r][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[r]), scale, acc[r][h]);
           if constexpr (F == WeightFormat::int4_offset) {
             const __m256 m = halves(group + kCodes + kHalves + h * 16);
-            acc[r][h] = _mm256_fmadd_ps(m, _mm256_broadcast_ss(t.scaled_sum + r * t.groups + g), acc[r][h]);
+            acc[r][h] = _mm256_fmadd_ps(m, broadcast_float(x[r] + offsetof(QuantisedGroup, scaled_sum)), acc[r][h]);
           }
         }
       }
@@ -190,11 +188,11 @@ inline __m128i fold(__m256i v, bool maximum) {
   return maximum ? _mm_max_epu32(x, z) : _mm_add_epi32(x, z);
 }
 
-void quantise_row(const float* x, int64_t groups, const QuantisedRow& row) {
+void quantise_row(const float* x, int64_t groups, QuantisedGroup* out) {
   const __m256i positive = _mm256_set1_epi32(0x7fffffff);
   // Undoes the order in which the two packs below leave groups of four values.
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  for (int64_t g = 0; g < groups; ++g, x += kGroup) {
+  for (QuantisedGroup* end = out + groups; out < end; ++out, x += kGroup) {
     __m256 values[4];
     __m256i magnitude = _mm256_setzero_si256();
     for (int i = 0; i < 4; ++i) {
@@ -202,11 +200,11 @@ void quantise_row(const float* x, int64_t groups, const QuantisedRow& row) {
       magnitude = _mm256_max_epu32(magnitude, _mm256_and_si256(_mm256_castps_si256(values[i]), positive));
     }
     const uint32_t most = static_cast<uint32_t>(_mm_cvtsi128_si32(fold(magnitude, true)));
-    __m256i* q = reinterpret_cast<__m256i*>(row.q + g * kGroup);
+    __m256i* q = reinterpret_cast<__m256i*>(out->q);
     if (most < kTinyBits || most >= kInfinityBits) {
       _mm256_storeu_si256(q, _mm256_setzero_si256());
-      row.scale[g] = row.scaled_sum[g] = most < kTinyBits ? 0.0f : __builtin_nanf("");
-      row.sum[g] = 0;
+      out->scale = out->scaled_sum = most < kTinyBits ? 0.0f : __builtin_nanf("");
+      out->sum = out->minus_8_sum = 0;
       continue;
     }
     float largest;
@@ -222,9 +220,10 @@ void quantise_row(const float* x, int64_t groups, const QuantisedRow& row) {
                                              _mm256_packs_epi32(rounded[2], rounded[3]));
     _mm256_storeu_si256(q, _mm256_permutevar8x32_epi32(bytes, order));
     const int32_t sum = _mm_cvtsi128_si32(fold(sums, false));
-    row.scale[g] = largest / 127.0f;
-    row.scaled_sum[g] = row.scale[g] * static_cast<float>(sum);
-    row.sum[g] = sum;
+    out->scale = largest / 127.0f;
+    out->scaled_sum = out->scale * static_cast<float>(sum);
+    out->sum = sum;
+    out->minus_8_sum = -8 * sum;
   }
 }
 
@@ -242,6 +241,6 @@ void avx2_matmul(const Product& p) {
 }  // namespace
 
 // No AVX2 product takes bfloat16 activations, so their rounding needs no kernel of its own.
-Kernels avx2_kernels() { return {avx2_matmul, quantise_row, portable_kernels().round_row}; }
+MatmulKernels matmul_kernels_avx2() { return {avx2_matmul, quantise_row, matmul_kernels_portable().round_row}; }
 
 }  // namespace pagoda

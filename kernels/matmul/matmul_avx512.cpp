@@ -4,7 +4,7 @@
 // own, and a shared inline function could be the copy that older machines run.
 #include <immintrin.h>
 
-#include "kernels.h"
+#include "matmul_kernels.h"
 #include "layout.h"
 #include "tiling.h"
 
@@ -13,6 +13,15 @@ namespace {
 
 inline __mmask16 first(int64_t count) {
   return count >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << count) - 1u);
+}
+
+template <int Rows, int Blocks>
+inline void clear(__m512 (&acc)[Rows][Blocks]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+    for (int b = 0; b < Blocks; ++b) acc[r][b] = _mm512_setzero_ps();
+  }
 }
 
 template <int Rows, int Blocks>
@@ -44,18 +53,15 @@ inline __m512 halves(const std::byte* from) {
 template <WeightFormat F>
 struct FloatKernel {
   static constexpr int kRows = 12, kRowsOfTwo = 12, kRowsOfFour = 6;
-  static constexpr int64_t kValueBytes = 4;
   static constexpr int64_t kStep = kBlock * (F == WeightFormat::f32 ? 4 : 2);
 
   template <int Rows, int Blocks>
   [[gnu::noinline]] static void run(const Tile& t) {
     __m512 acc[Rows][Blocks];
-    for (int r = 0; r < Rows; ++r) {
-      for (int b = 0; b < Blocks; ++b) acc[r][b] = _mm512_setzero_ps();
-    }
+    clear(acc);
     const std::byte* weight = t.weight;
-    const std::byte* x = t.x;
-    for (int64_t k = 0; k < t.k; ++k, weight += kStep, x += 4) {
+    RowPointers<Rows> x(t);
+    for (int64_t k = 0; k < t.k; ++k, weight += kStep, x.advance(4)) {
       __m512 w[Blocks];
 #pragma GCC unroll 4
       for (int b = 0; b < Blocks; ++b) {
@@ -64,7 +70,7 @@ struct FloatKernel {
       }
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        const __m512 value = _mm512_castsi512_ps(broadcast(x + r * t.x_stride));
+        const __m512 value = _mm512_castsi512_ps(broadcast(x[r]));
 #pragma GCC unroll 4
         for (int b = 0; b < Blocks; ++b) acc[r][b] = _mm512_fmadd_ps(w[b], value, acc[r][b]);
       }
@@ -76,23 +82,20 @@ struct FloatKernel {
 // bfloat16 pairs: VDPBF16PS, two k at a time in ascending order.
 struct BfloatKernel {
   static constexpr int kRows = 12, kRowsOfTwo = 12, kRowsOfFour = 6;
-  static constexpr int64_t kValueBytes = 2;
 
   template <int Rows, int Blocks>
   [[gnu::noinline]] static void run(const Tile& t) {
     __m512 acc[Rows][Blocks];
-    for (int r = 0; r < Rows; ++r) {
-      for (int b = 0; b < Blocks; ++b) acc[r][b] = _mm512_setzero_ps();
-    }
+    clear(acc);
     const std::byte* weight = t.weight;
-    const std::byte* x = t.x;
-    for (int64_t k = 0; k < t.k; k += 2, weight += 64, x += 4) {
+    RowPointers<Rows> x(t);
+    for (int64_t k = 0; k < t.k; k += 2, weight += 64, x.advance(4)) {
       __m512i w[Blocks];
 #pragma GCC unroll 4
       for (int b = 0; b < Blocks; ++b) w[b] = _mm512_load_si512(weight + t.block_bytes * static_cast<size_t>(b));
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
-        const __m512i pair = broadcast(x + r * t.x_stride);
+        const __m512i pair = broadcast(x[r]);
 #pragma GCC unroll 4
         for (int b = 0; b < Blocks; ++b) {
           acc[r][b] = _mm512_dpbf16_ps(acc[r][b], (__m512bh)w[b], (__m512bh)pair);
@@ -107,59 +110,76 @@ struct BfloatKernel {
 // its zero point, which is scaled and accumulated in float32, group after group.
 template <WeightFormat F>
 struct QuantisedKernel {
-  static constexpr int kRows = 12, kRowsOfTwo = 0, kRowsOfFour = 0;
-  static constexpr int64_t kValueBytes = 1;
+  static constexpr int kRows = 6, kRowsOfTwo = 6, kRowsOfFour = 3;
   static constexpr size_t kCodes = F == WeightFormat::int8 ? kInt8Codes : kInt4Codes;
   static constexpr size_t kStride = kCodes + (F == WeightFormat::int4_offset ? 2 * kHalves : kHalves);
 
-  static inline void load(const std::byte* group, __m512i (&w)[8]) {
-    if constexpr (F == WeightFormat::int8) {
-#pragma GCC unroll 8
-      for (int v = 0; v < 8; ++v) w[v] = _mm512_loadu_si512(group + v * 64);
-    } else {
-      const __m512i nibble = _mm512_set1_epi8(15);
-#pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) {
-        const __m512i codes = _mm512_loadu_si512(group + v * 64);
-        w[v] = _mm512_and_si512(codes, nibble);
-        w[v + 4] = _mm512_and_si512(_mm512_srli_epi16(codes, 4), nibble);
-      }
-    }
+  // Minus the zero point times the sum of the activations.
+  static inline __m512i start(const std::byte* group) {
+    if constexpr (F == WeightFormat::int4_offset) return _mm512_setzero_si512();
+    const __m512i sum = broadcast(group + offsetof(QuantisedGroup, minus_8_sum));
+    return F == WeightFormat::int8 ? _mm512_slli_epi32(sum, 4) : sum;
   }
 
-  // Minus the zero point times the sum of the activations.
-  static inline __m512i start(const int32_t* sum) {
-    if constexpr (F == WeightFormat::int4_offset) {
-      return _mm512_setzero_si512();
-    } else {
-      constexpr int shift = F == WeightFormat::int8 ? 7 : 3;
-      return _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(_mm512_set1_epi32(*sum), shift));
+  // One k quad of all rows and blocks. The rows take turns, so that their chains of dependent
+  // instructions overlap.
+  template <int Rows, int Blocks>
+  static inline void add_products(__m512i (&dot)[Rows][Blocks], const __m512i (&w)[Blocks],
+                                  const RowPointers<Rows>& x, int k) {
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const __m512i values = broadcast(x[r] + k);
+#pragma GCC unroll 4
+      for (int b = 0; b < Blocks; ++b) dot[r][b] = _mm512_dpbusd_epi32(dot[r][b], w[b], values);
     }
   }
 
   template <int Rows, int Blocks>
   [[gnu::noinline]] static void run(const Tile& t) {
-    static_assert(Blocks == 1, "one block at a time");
-    __m512 acc[Rows][1];
-    for (int r = 0; r < Rows; ++r) acc[r][0] = _mm512_setzero_ps();
-    const std::byte* group = t.weight;
-    const std::byte* x = t.x;
-    for (int64_t g = 0; g < t.groups; ++g, group += kStride, x += kGroup) {
-      __m512i w[8];
-      load(group, w);
-      const __m512 d = halves(group + kCodes);
-      __m512 m;
-      if constexpr (F == WeightFormat::int4_offset) m = halves(group + kCodes + kHalves);
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        const std::byte* values = x + r * t.x_stride;
-        __m512i dot = start(t.sum + r * t.groups + g);
+    __m512 acc[Rows][Blocks];
+    clear(acc);
+    const std::byte* weight = t.weight;
+    const int64_t stride = static_cast<int64_t>(t.block_bytes);
+    RowPointers<Rows> x(t);
+    for (int64_t k = 0; k < t.k; k += kGroup, weight += kStride, x.advance(sizeof(QuantisedGroup))) {
+      __m512i dot[Rows][Blocks];
 #pragma GCC unroll 8
-        for (int v = 0; v < 8; ++v) dot = _mm512_dpbusd_epi32(dot, w[v], broadcast(values + v * 4));
-        const __m512 scale = _mm512_mul_ps(d, _mm512_set1_ps(t.scale[r * t.groups + g]));
-        acc[r][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), scale, acc[r][0]);
+      for (int r = 0; r < Rows; ++r) {
+        const __m512i first = start(x[r]);
+#pragma GCC unroll 4
+        for (int b = 0; b < Blocks; ++b) dot[r][b] = first;
+      }
+#pragma GCC unroll 8
+      for (int v = 0; v < static_cast<int>(kCodes) / 64; ++v) {
+        __m512i low[Blocks], high[Blocks];
+#pragma GCC unroll 4
+        for (int b = 0; b < Blocks; ++b) {
+          low[b] = _mm512_loadu_si512(weight + b * stride + v * 64);
+          if constexpr (F != WeightFormat::int8) {
+            const __m512i nibble = _mm512_set1_epi8(15);
+            high[b] = _mm512_and_si512(_mm512_srli_epi16(low[b], 4), nibble);
+            low[b] = _mm512_and_si512(low[b], nibble);
+          }
+        }
+        add_products<Rows, Blocks>(dot, low, x, v * 4);
+        if constexpr (F != WeightFormat::int8) add_products<Rows, Blocks>(dot, high, x, 16 + v * 4);
+      }
+#pragma GCC unroll 4
+      for (int b = 0; b < Blocks; ++b) {
+        const std::byte* factors = weight + b * stride + kCodes;
+        const __m512 d = halves(factors);
+#pragma GCC unroll 8
+        for (int r = 0; r < Rows; ++r) {
+          const __m512 scale = _mm512_castsi512_ps(broadcast(x[r] + offsetof(QuantisedGroup, scale)));
+          acc[r][b] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[r][b]), _mm512_mul_ps(d, scale), acc[r][b]);
+        }
         if constexpr (F == WeightFormat::int4_offset) {
-          acc[r][0] = _mm512_fmadd_ps(m, _mm512_set1_ps(t.scaled_sum[r * t.groups + g]), acc[r][0]);
+          const __m512 m = halves(factors + kHalves);
+#pragma GCC unroll 8
+          for (int r = 0; r < Rows; ++r) {
+            const __m512 sum = _mm512_castsi512_ps(broadcast(x[r] + offsetof(QuantisedGroup, scaled_sum)));
+            acc[r][b] = _mm512_fmadd_ps(m, sum, acc[r][b]);
+          }
         }
       }
     }
@@ -167,19 +187,19 @@ struct QuantisedKernel {
   }
 };
 
-void quantise_row(const float* x, int64_t groups, const QuantisedRow& row) {
+void quantise_row(const float* x, int64_t groups, QuantisedGroup* out) {
   const __m512i positive = _mm512_set1_epi32(0x7fffffff);
   const __m256i ones = _mm256_set1_epi8(1);
-  for (int64_t g = 0; g < groups; ++g, x += kGroup) {
+  for (QuantisedGroup* end = out + groups; out < end; ++out, x += kGroup) {
     const __m512 low = _mm512_loadu_ps(x), high = _mm512_loadu_ps(x + 16);
     const uint32_t most = _mm512_reduce_max_epu32(
         _mm512_max_epu32(_mm512_and_si512(_mm512_castps_si512(low), positive),
                          _mm512_and_si512(_mm512_castps_si512(high), positive)));
-    __m256i* q = reinterpret_cast<__m256i*>(row.q + g * kGroup);
+    __m256i* q = reinterpret_cast<__m256i*>(out->q);
     if (most < kTinyBits || most >= kInfinityBits) {
       _mm256_storeu_si256(q, _mm256_setzero_si256());
-      row.scale[g] = row.scaled_sum[g] = most < kTinyBits ? 0.0f : __builtin_nanf("");
-      row.sum[g] = 0;
+      out->scale = out->scaled_sum = most < kTinyBits ? 0.0f : __builtin_nanf("");
+      out->sum = out->minus_8_sum = 0;
       continue;
     }
     float largest;
@@ -193,9 +213,10 @@ void quantise_row(const float* x, int64_t groups, const QuantisedRow& row) {
     __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
     half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
     const int32_t sum = _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
-    row.scale[g] = largest / 127.0f;
-    row.scaled_sum[g] = row.scale[g] * static_cast<float>(sum);
-    row.sum[g] = sum;
+    out->scale = largest / 127.0f;
+    out->scaled_sum = out->scale * static_cast<float>(sum);
+    out->sum = sum;
+    out->minus_8_sum = -8 * sum;
   }
 }
 
@@ -225,6 +246,6 @@ void avx512_matmul(const Product& p) {
 
 }  // namespace
 
-Kernels avx512_kernels() { return {avx512_matmul, quantise_row, round_row}; }
+MatmulKernels matmul_kernels_avx512() { return {avx512_matmul, quantise_row, round_row}; }
 
 }  // namespace pagoda

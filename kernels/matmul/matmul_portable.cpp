@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels.h"
+#include "matmul_kernels.h"
 #include "layout.h"
 #include "tiling.h"
 
@@ -35,7 +35,6 @@ void store(const float (&acc)[Rows][kWidth], const Tile& t) {
 template <WeightFormat F>
 struct FloatKernel {
   static constexpr int kRows = 4, kRowsOfTwo = 0, kRowsOfFour = 0;
-  static constexpr int64_t kValueBytes = 4;
 
   static void load(const std::byte* block, int64_t k, float (&w)[kWidth]) {
     if constexpr (F == WeightFormat::f32) {
@@ -70,7 +69,6 @@ struct FloatKernel {
 template <WeightFormat F>
 struct QuantisedKernel {
   static constexpr int kRows = 8, kRowsOfTwo = 0, kRowsOfFour = 0;
-  static constexpr int64_t kValueBytes = 1;
   static constexpr size_t kCodes = F == WeightFormat::int8 ? kInt8Codes : kInt4Codes;
   static constexpr size_t kStride =
       kCodes + (F == WeightFormat::int4_offset ? 2 * kHalves : kHalves);
@@ -105,26 +103,24 @@ struct QuantisedKernel {
   static void run(const Tile& t) {
     float acc[Rows][kWidth] = {};
     const std::byte* group = t.weight;
-    for (int64_t g = 0; g < t.groups; ++g, group += kStride) {
+    for (int64_t g = 0; g < t.k / kGroup; ++g, group += kStride) {
       int16_t w[kGroupSize][kWidth];
       float d[kWidth], m[kWidth] = {};
       decode(group, w);
       load_halves(group + kCodes, d);
       if constexpr (F == WeightFormat::int4_offset) load_halves(group + kCodes + kHalves, m);
       for (int r = 0; r < Rows; ++r) {
-        int8_t x[kGroupSize];
-        std::memcpy(x, t.x + r * t.x_stride + g * kGroup, sizeof x);
+        QuantisedGroup x;
+        std::memcpy(&x, t.x + r * t.x_stride + g * static_cast<int64_t>(sizeof x), sizeof x);
         int32_t dot[kWidth] = {};
         for (int k = 0; k < kGroupSize; ++k) {
-          for (int o = 0; o < kWidth; ++o) dot[o] += static_cast<int32_t>(w[k][o]) * x[k];
+          for (int o = 0; o < kWidth; ++o) dot[o] += static_cast<int32_t>(w[k][o]) * x.q[k];
         }
-        const float scale = t.scale[r * t.groups + g];
         for (int o = 0; o < kWidth; ++o) {
-          acc[r][o] = multiply_add(static_cast<float>(dot[o]), d[o] * scale, acc[r][o]);
+          acc[r][o] = multiply_add(static_cast<float>(dot[o]), d[o] * x.scale, acc[r][o]);
         }
         if constexpr (F == WeightFormat::int4_offset) {
-          const float sum = t.scaled_sum[r * t.groups + g];
-          for (int o = 0; o < kWidth; ++o) acc[r][o] = multiply_add(m[o], sum, acc[r][o]);
+          for (int o = 0; o < kWidth; ++o) acc[r][o] = multiply_add(m[o], x.scaled_sum, acc[r][o]);
         }
       }
     }
@@ -132,19 +128,18 @@ struct QuantisedKernel {
   }
 };
 
-void quantise_row(const float* x, int64_t groups, const QuantisedRow& row) {
-  for (int64_t g = 0; g < groups; ++g, x += kGroup) {
+void quantise_row(const float* x, int64_t groups, QuantisedGroup* out) {
+  for (QuantisedGroup* end = out + groups; out < end; ++out, x += kGroup) {
     uint32_t bits[kGroupSize], most = 0;
     std::memcpy(bits, x, sizeof bits);
     for (int i = 0; i < kGroupSize; ++i) {
       const uint32_t magnitude = bits[i] & 0x7fffffffu;
       most = magnitude > most ? magnitude : most;
     }
-    int8_t* q = row.q + g * kGroup;
     if (most < kTinyBits || most >= kInfinityBits) {
-      std::memset(q, 0, kGroupSize);
-      row.scale[g] = row.scaled_sum[g] = most < kTinyBits ? 0.0f : NAN;
-      row.sum[g] = 0;
+      std::memset(out->q, 0, kGroupSize);
+      out->scale = out->scaled_sum = most < kTinyBits ? 0.0f : NAN;
+      out->sum = out->minus_8_sum = 0;
       continue;
     }
     float largest;
@@ -156,12 +151,13 @@ void quantise_row(const float* x, int64_t groups, const QuantisedRow& row) {
       constexpr float kShift = 12582912.0f;
       const float shifted = x[i] * inverse + kShift;
       const int32_t value = static_cast<int32_t>(shifted - kShift);
-      q[i] = static_cast<int8_t>(value);
+      out->q[i] = static_cast<int8_t>(value);
       sum += value;
     }
-    row.scale[g] = largest / 127.0f;
-    row.scaled_sum[g] = row.scale[g] * static_cast<float>(sum);
-    row.sum[g] = sum;
+    out->scale = largest / 127.0f;
+    out->scaled_sum = out->scale * static_cast<float>(sum);
+    out->sum = sum;
+    out->minus_8_sum = -8 * sum;
   }
 }
 
@@ -189,6 +185,6 @@ void portable_matmul(const Product& p) {
 
 }  // namespace
 
-Kernels portable_kernels() { return {portable_matmul, quantise_row, round_row}; }
+MatmulKernels matmul_kernels_portable() { return {portable_matmul, quantise_row, round_row}; }
 
 }  // namespace pagoda

@@ -3,7 +3,7 @@
 #include <new>
 #include <stdexcept>
 
-#include "kernels.h"
+#include "matmul_kernels.h"
 #include "layout.h"
 #include "matmul.h"
 
@@ -121,7 +121,7 @@ PackedWeight::PackedWeight(Isa isa, WeightFormat format, int64_t n, int64_t k)
   if (is_quantised(format) && k % kGroup != 0) {
     throw std::invalid_argument("a quantised weight needs k in groups of 32");
   }
-  (void)kernels_for(isa);
+  (void)matmul_kernels_for(isa);
   block_bytes_ = bytes_of_block(format, k);
   data_ = allocate(bytes());
 }

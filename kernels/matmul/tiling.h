@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels.h"
+#include "matmul_kernels.h"
 #include "layout.h"
 
 namespace pagoda {
@@ -15,10 +15,6 @@ namespace {
 struct Tile {
   const std::byte* x;            // first row's values
   int64_t x_stride;              // bytes from row to row
-  const float* scale;            // first row's; rows are `groups` apart
-  const float* scaled_sum;
-  const int32_t* sum;
-  int64_t groups;
   const std::byte* weight;       // first block
   size_t block_bytes;
   int64_t k;
@@ -27,6 +23,30 @@ struct Tile {
   int64_t out_stride;
   int64_t columns;               // that exist, at most 16 per block
   Store store;
+};
+
+// The activations of a tile's rows, as one pointer for every three rows: with a pointer each, or one for
+// all, compilers run out of registers or compute addresses anew for each load.
+template <int Rows>
+struct RowPointers {
+  static constexpr int kCount = (Rows + 2) / 3;
+  const std::byte* third[kCount];
+  int64_t stride;
+
+  explicit RowPointers(const Tile& tile) : stride(tile.x_stride) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kCount; ++i) {
+      third[i] = tile.x + 3 * i * tile.x_stride;
+#if defined(__GNUC__)
+      __asm__("" : "+r"(third[i]));  // hides that they are one pointer and multiples of a stride
+#endif
+    }
+  }
+  const std::byte* operator[](int row) const { return third[row / 3] + row % 3 * stride; }
+  void advance(int64_t bytes) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kCount; ++i) third[i] += bytes;
+  }
 };
 
 template <class Kernel, int Blocks, int Rows>
@@ -63,10 +83,9 @@ template <class Kernel>
 void multiply(const Product& p) {
   constexpr int64_t kPanelBytes = 384 * 1024;
   constexpr int64_t kMost = Kernel::kRows;
-  const int64_t row_bytes = p.a.row_stride * Kernel::kValueBytes;
+  const int64_t row_bytes = p.a.row_stride;
   int64_t panel = kPanelBytes / row_bytes / kMost * kMost;
   if (panel < kMost) panel = kMost;
-  const int64_t groups = p.k / kGroup;
 
   for (int64_t first = p.row0; first < p.row1; first += panel) {
     const int64_t rows = p.row1 - first < panel ? p.row1 - first : panel;
@@ -79,7 +98,6 @@ void multiply(const Product& p) {
       while (width > p.block1 - b) width /= 2;
       const int64_t column = b * kBlock;
       Tile tile{};
-      tile.groups = groups;
       tile.weight = p.weight + p.block_bytes * static_cast<size_t>(b);
       tile.block_bytes = p.block_bytes;
       tile.k = p.k;
@@ -92,11 +110,6 @@ void multiply(const Product& p) {
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t count = least + (t < larger);
         tile.x = static_cast<const std::byte*>(p.a.data) + row * row_bytes;
-        if constexpr (Kernel::kValueBytes == 1) {
-          tile.scale = p.a.scale + row * groups;
-          tile.scaled_sum = p.a.scaled_sum + row * groups;
-          tile.sum = p.a.sum + row * groups;
-        }
         tile.out = p.out + row * p.out_stride + column;
         call<Kernel>(static_cast<int>(count), static_cast<int>(width), tile);
         row += count;

@@ -129,14 +129,24 @@ std::vector<float> random_rows(int64_t rows, int64_t k, float size, std::mt19937
   return x;
 }
 
+const std::byte* prepared_row(const Activations& a, int64_t t) {
+  return static_cast<const std::byte*>(a.data) + t * a.row_stride;
+}
+
+const QuantisedGroup* groups_of(const Activations& a, int64_t t) {
+  return reinterpret_cast<const QuantisedGroup*>(prepared_row(a, t));
+}
+
 // The prepared activations as numbers.
 double activation(const Activations& a, int64_t t, int64_t i) {
-  const int64_t at = t * a.row_stride + i;
+  const std::byte* row = prepared_row(a, t);
   switch (a.format) {
-    case ActivationFormat::f32: return static_cast<const float*>(a.data)[at];
-    case ActivationFormat::bf16: return bfloat_value(static_cast<const uint16_t*>(a.data)[at]);
-    default:
-      return static_cast<double>(a.scale[t * (a.k / kGroup) + i / kGroup]) * static_cast<const int8_t*>(a.data)[at];
+    case ActivationFormat::f32: return reinterpret_cast<const float*>(row)[i];
+    case ActivationFormat::bf16: return bfloat_value(reinterpret_cast<const uint16_t*>(row)[i]);
+    default: {
+      const QuantisedGroup& g = groups_of(a, t)[i / kGroup];
+      return static_cast<double>(g.scale) * g.q[i % kGroup];
+    }
   }
 }
 
@@ -259,30 +269,28 @@ void test_activations(Isa isa, Failures& f) {
   buffer.prepare_row(isa, ActivationFormat::int8, 1, x.data(), k);
   portable.prepare_row(Isa::portable, ActivationFormat::int8, 1, x.data(), k);
   const Activations a = buffer.view(ActivationFormat::int8, 2, k), p = portable.view(ActivationFormat::int8, 2, k);
-  const int8_t* q = static_cast<const int8_t*>(a.data) + a.row_stride;
-  CHECK(f, std::memcmp(q, static_cast<const int8_t*>(p.data) + p.row_stride, k) == 0, what + " int8 codes");
-  for (int64_t g = 0; g < k / 32; ++g) {
-    const int64_t i = k / 32 + g;
-    CHECK(f, std::memcmp(a.scale + i, p.scale + i, 4) == 0, what + " scale");
-    CHECK(f, std::memcmp(a.scaled_sum + i, p.scaled_sum + i, 4) == 0, what + " scaled sum");
-    CHECK(f, a.sum[i] == p.sum[i], what + " sum");
+  CHECK(f, std::memcmp(groups_of(a, 1), groups_of(p, 1), sizeof(QuantisedGroup) * (k / 32)) == 0, what + " bits");
+  for (int64_t i = 0; i < k / 32; ++i) {
+    const QuantisedGroup& g = groups_of(a, 1)[i];
+    const float* values = x.data() + i * 32;
     float most = 0;
     bool finite = true;
     int sum = 0;
-    for (int64_t j = g * 32; j < g * 32 + 32; ++j) {
-      finite = finite && std::isfinite(x[j]);
-      most = std::fmax(most, std::fabs(x[j]));
-      sum += q[j];
-      CHECK(f, q[j] >= -127, what + " code -128");
+    for (int j = 0; j < 32; ++j) {
+      finite = finite && std::isfinite(values[j]);
+      most = std::fmax(most, std::fabs(values[j]));
+      sum += g.q[j];
+      CHECK(f, g.q[j] >= -127, what + " code -128");
     }
-    CHECK(f, sum == a.sum[i], what + " sum of codes");
+    CHECK(f, sum == g.sum && -8 * sum == g.minus_8_sum, what + " sum of codes");
     if (!finite) {
-      CHECK(f, std::isnan(a.scale[i]) && std::isnan(a.scaled_sum[i]), what + " not finite");
+      CHECK(f, std::isnan(g.scale) && std::isnan(g.scaled_sum), what + " not finite");
     } else {
-      CHECK(f, a.scale[i] == (most < 1e-36f ? 0.0f : most / 127.0f), what + " scale of a group");
-      CHECK(f, a.scaled_sum[i] == a.scale[i] * static_cast<float>(sum), what + " scaled sum of a group");
-      for (int64_t j = g * 32; j < g * 32 + 32 && most >= 1e-36f; ++j) {
-        CHECK(f, q[j] == static_cast<int>(std::nearbyint(x[j] * (127.0f / most))), what + " nearest even");
+      CHECK(f, g.scale == (most < 1e-36f ? 0.0f : most / 127.0f), what + " scale of a group");
+      CHECK(f, g.scaled_sum == g.scale * static_cast<float>(sum), what + " scaled sum of a group");
+      for (int j = 0; j < 32; ++j) {
+        const int want = most < 1e-36f ? 0 : static_cast<int>(std::nearbyint(values[j] * (127.0f / most)));
+        CHECK(f, g.q[j] == want, what + " nearest even");
       }
     }
   }
@@ -291,7 +299,7 @@ void test_activations(Isa isa, Failures& f) {
     buffer.prepare_row(isa, ActivationFormat::bf16, 1, x.data() + 96, count > 200 ? 200 : count);
     const int64_t used = count > 200 ? 200 : count;
     const Activations b = buffer.view(ActivationFormat::bf16, 2, used);
-    const uint16_t* bits = static_cast<const uint16_t*>(b.data) + b.row_stride;
+    const uint16_t* bits = reinterpret_cast<const uint16_t*>(prepared_row(b, 1));
     for (int64_t i = 0; i < used; ++i) {
       const double want = x[96 + i], got = bfloat_value(bits[i]);
       if (std::isnan(want)) {

@@ -24,17 +24,9 @@ struct Product {
   int64_t out_stride;
 };
 
-// One row of k = 32 * groups values as int8 with its scales and sums (see Activations).
-struct QuantisedRow {
-  int8_t* q;
-  float* scale;
-  float* scaled_sum;
-  int32_t* sum;
-};
-
-struct Kernels {
+struct MatmulKernels {
   void (*matmul)(const Product& product);
-  void (*quantise_row)(const float* x, int64_t groups, const QuantisedRow& row);
+  void (*quantise_row)(const float* x, int64_t groups, QuantisedGroup* out);
   // bfloat16, round to nearest even; a NaN stays one. Zeros fill values k up to `padded`.
   void (*round_row)(const float* x, int64_t k, int64_t padded, uint16_t* out);
 };
@@ -45,11 +37,11 @@ struct Kernels {
 constexpr uint32_t kTinyBits = 0x03aa2425u;
 constexpr uint32_t kInfinityBits = 0x7f800000u;
 
-Kernels portable_kernels();
-Kernels avx2_kernels();
-Kernels avx512_kernels();
+MatmulKernels matmul_kernels_portable();
+MatmulKernels matmul_kernels_avx2();
+MatmulKernels matmul_kernels_avx512();
 
 // The kernels of `isa`; throws std::invalid_argument when this build or machine cannot run it.
-Kernels kernels_for(Isa isa);
+MatmulKernels matmul_kernels_for(Isa isa);
 
 }  // namespace pagoda
