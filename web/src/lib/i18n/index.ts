@@ -1,0 +1,47 @@
+/** The languages of the page, and the function that fills their sentences. */
+
+import { en } from './en';
+import { zh } from './zh';
+
+export type MessageKey = keyof typeof en;
+export type Message = string | { one: string; other: string };
+export type Messages = Record<MessageKey, Message>;
+
+export const LANGUAGES = ['en', 'zh-CN'] as const;
+export type Language = (typeof LANGUAGES)[number];
+
+export const MESSAGES: Record<Language, Messages> = { en, 'zh-CN': zh };
+
+/** What each language calls itself. */
+export const LANGUAGE_NAMES: Record<Language, string> = { en: 'English', 'zh-CN': '简体中文' };
+
+/** The first of the browser's languages that the page has; English where it has none. */
+export function matchLanguage(preferred: readonly string[]): Language {
+  for (const tag of preferred) {
+    const primary = tag.toLowerCase().split('-')[0];
+    if (primary === 'zh') return 'zh-CN';
+    if (primary === 'en') return 'en';
+  }
+  return 'en';
+}
+
+export type Values = Record<string, string | number>;
+
+/**
+ * The sentence of `key` with its `{names}` filled. Numbers are written in the language's way; `count` also chooses
+ * between the singular and the plural.
+ */
+export function translate(language: Language, key: MessageKey, values: Values = {}): string {
+  const message = MESSAGES[language][key];
+  let template: string;
+  if (typeof message === 'string') template = message;
+  else {
+    const category = new Intl.PluralRules(language).select(Number(values['count']));
+    template = category === 'one' ? message.one : message.other;
+  }
+  return template.replace(/\{(\w+)\}/g, (whole, name: string) => {
+    const value = values[name];
+    if (value === undefined) return whole;
+    return typeof value === 'number' ? new Intl.NumberFormat(language).format(value) : value;
+  });
+}

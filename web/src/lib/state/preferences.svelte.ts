@@ -1,0 +1,93 @@
+/** What the reader chose for this browser: language, appearance, parameters, sidebar. Kept in localStorage. */
+
+import type { Sampling } from '../api/types';
+import { LANGUAGES, matchLanguage, translate, type Language, type MessageKey, type Values } from '../i18n';
+
+export type Theme = 'auto' | 'light' | 'dark';
+export type LanguageChoice = 'auto' | Language;
+
+const KEY = 'pagoda.preferences';
+
+interface Stored {
+  language: LanguageChoice;
+  theme: Theme;
+  sidebar: boolean;
+  systemPrompt: string;
+  sampling: Sampling;
+}
+
+export const DEFAULT_SAMPLING: Sampling = { temperature: null, topP: null, maxTokens: null };
+
+const DEFAULTS: Stored = {
+  language: 'auto',
+  theme: 'auto',
+  sidebar: true,
+  systemPrompt: '',
+  sampling: DEFAULT_SAMPLING,
+};
+
+/** Stored values with everything unknown or out of range replaced by its default. */
+export function parsePreferences(text: string | null): Stored {
+  let raw: Partial<Record<keyof Stored, unknown>> = {};
+  try {
+    const parsed: unknown = JSON.parse(text ?? '{}');
+    if (typeof parsed === 'object' && parsed !== null) raw = parsed;
+  } catch {
+    return structuredClone(DEFAULTS); // written by something else: start anew
+  }
+  const sampling = (typeof raw.sampling === 'object' && raw.sampling !== null ? raw.sampling : {}) as Partial<Sampling>;
+  const within = (value: unknown, low: number, high: number): number | null =>
+    typeof value === 'number' && value >= low && value <= high ? value : null;
+  return {
+    language: LANGUAGES.find((language) => language === raw.language) ?? 'auto',
+    theme: raw.theme === 'light' || raw.theme === 'dark' ? raw.theme : 'auto',
+    sidebar: raw.sidebar !== false,
+    systemPrompt: typeof raw.systemPrompt === 'string' ? raw.systemPrompt : '',
+    sampling: {
+      temperature: within(sampling.temperature, 0, 2),
+      topP: within(sampling.topP, 0.01, 1),
+      maxTokens: within(sampling.maxTokens, 1, 10_000_000),
+    },
+  };
+}
+
+export class Preferences {
+  language: LanguageChoice = $state('auto');
+  theme: Theme = $state('auto');
+  sidebar: boolean = $state(true);
+  systemPrompt: string = $state('');
+  sampling: Sampling = $state({ ...DEFAULT_SAMPLING });
+
+  private browserLanguage: Language = $state('en');
+  readonly shown: Language = $derived(this.language === 'auto' ? this.browserLanguage : this.language);
+
+  constructor(private readonly storage: Storage | null) {
+    Object.assign(this, parsePreferences(storage?.getItem(KEY) ?? null));
+    this.browserLanguage = matchLanguage(navigator.languages);
+    addEventListener('languagechange', () => (this.browserLanguage = matchLanguage(navigator.languages)));
+    $effect.root(() => {
+      $effect(() => this.apply());
+      $effect(() => this.save());
+    });
+  }
+
+  /** The sentence of `key` in the language shown. */
+  t = (key: MessageKey, values?: Values): string => translate(this.shown, key, values);
+
+  private apply(): void {
+    const { documentElement } = document;
+    documentElement.lang = this.shown;
+    if (this.theme === 'auto') delete documentElement.dataset['theme'];
+    else documentElement.dataset['theme'] = this.theme;
+  }
+
+  private save(): void {
+    const { language, theme, sidebar, systemPrompt, sampling } = this;
+    const text = JSON.stringify({ language, theme, sidebar, systemPrompt, sampling } satisfies Stored);
+    try {
+      this.storage?.setItem(KEY, text);
+    } catch (error) {
+      console.info('Pagoda: preferences are not kept.', error); // a full or forbidden storage: the page works on
+    }
+  }
+}
