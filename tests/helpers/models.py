@@ -8,10 +8,11 @@
 Both take `seed` and `sizes` (see TinySizes). The same architecture, seed and sizes give the same float32
 weights, so a GGUF file in F32 and a folder in float32 are the same model.
 
-The tokenizer is a byte-level BPE of 320 tokens and is the same in all of them: ids 0..255 are the bytes in the
-order of `byte_alphabet`, then MERGES, then "<|endoftext|>" (317), "<|im_start|>" (318) and "<|im_end|>" (319,
-the end of an answer). The chat template is ChatML. The models are random: they answer with any bytes, so texts
-are not always valid UTF-8, and an end token can come at any time (use ignore_eos for a fixed length).
+The tokenizer is a byte-level BPE of 320 tokens and is the same in all of them: ids 0..255 are the bytes in
+the order of `byte_alphabet`, then MERGES, then "<|endoftext|>" (317), "<|im_start|>" (318) and "<|im_end|>"
+(319, the end of an answer). The chat template is ChatML. The models are random: they answer with any
+bytes, so texts are not always valid UTF-8, and an end token can come at any time (use ignore_eos for a fixed
+length).
 """
 
 from __future__ import annotations
@@ -35,14 +36,12 @@ CHAT_TEMPLATE = (
 )
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 #: pairs joined to one token, in order; "Ġ" stands for a space in byte-level BPE
-MERGES = tuple(
-    pair.replace("+", " ")
-    for pair in (
-        "Ġ+t h+e a+n i+n Ġt+he r+e o+n Ġ+a e+r Ġ+s n+d o+r Ġ+w e+n i+s Ġ+o e+s i+t Ġ+c a+t Ġa+nd in+g Ġ+b Ġ+f "
-        "o+u Ġ+p e+d a+l a+r Ġ+m l+l Ġ+d Ġ+in Ġt+o Ġo+f Ġ+h i+c l+e Ġ+I Ġ+re o+m a+s Ġ+e Ġ+is v+e Ġ+n Ġ+l "
-        "i+on Ġ+g y+ou u+t i+l Ġf+or c+e Ġw+h u+r e+l a+m Ġb+e o+t Ġ+on"
-    ).split()
+_MERGES = (
+    "Ġ+t h+e a+n i+n Ġt+he r+e o+n Ġ+a e+r Ġ+s n+d o+r Ġ+w e+n i+s Ġ+o e+s i+t Ġ+c a+t Ġa+nd in+g Ġ+b "
+    "Ġ+f o+u Ġ+p e+d a+l a+r Ġ+m l+l Ġ+d Ġ+in Ġt+o Ġo+f Ġ+h i+c l+e Ġ+I Ġ+re o+m a+s Ġ+e Ġ+is v+e Ġ+n "
+    "Ġ+l i+on Ġ+g y+ou u+t i+l Ġf+or c+e Ġw+h u+r e+l a+m Ġb+e o+t Ġ+on"
 )
+MERGES = tuple(pair.replace("+", " ") for pair in _MERGES.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ def tiny_gguf(
     sizes: TinySizes | None = None,
     extra: dict[str, float | str] | None = None,
 ) -> Path:
-    """Writes a GGUF file as llama.cpp's converter would; `extra` adds float and string metadata. Returns path."""
+    """Writes a GGUF file as llama.cpp's converter would; `extra` adds float and string metadata."""
     sizes = sizes or tiny_sizes(architecture)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(f"Tiny {architecture}")

@@ -6,15 +6,24 @@ from pathlib import Path
 
 from pagoda.models import build_program
 from pagoda.weights.checkpoint import Checkpoint, CheckpointError
+from pagoda.weights.folder import FolderCheckpoint
 from pagoda.weights.gguf_checkpoint import GGUFCheckpoint
+from pagoda.weights.quantize import QuantizedCheckpoint
 
 __all__ = ["Checkpoint", "CheckpointError", "check_weights", "open_checkpoint"]
 
 
 def open_checkpoint(path: Path, quantization: str | None = None) -> Checkpoint:
-    checkpoint = GGUFCheckpoint.open(path)
+    """Opens a GGUF file or a folder of safetensors and checks that all weights of its program are there.
+
+    quantization "int8" or "int4" quantises matrices of wider formats as they are read (quantize.py). Raises
+    CheckpointError with one line for whatever is wrong with the files.
+    """
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist: check the path, or fetch the model with `pagoda pull`")
+    checkpoint = FolderCheckpoint.open(path) if path.is_dir() else GGUFCheckpoint.open(path)
     check_weights(checkpoint)
-    return checkpoint
+    return checkpoint if quantization is None else QuantizedCheckpoint(checkpoint, quantization)
 
 
 def check_weights(checkpoint: Checkpoint) -> None:
