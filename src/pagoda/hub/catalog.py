@@ -50,7 +50,7 @@ class CatalogEntry:
         return folder / self.file
 
     def is_present(self, folder: Path) -> bool:
-        """Whether the file is there. Only verified files get their name, so its length is enough to look at."""
+        """Whether the file is there. Only verified files get their name, so the length is enough."""
         try:
             return self.path_in(folder).stat().st_size == self.size
         except OSError:

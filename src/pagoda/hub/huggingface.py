@@ -49,7 +49,8 @@ def obtain_from_hub(
 ) -> Path:
     """The folder or GGUF file of `name`: from the cache, or fetched (and resumed) when it is not whole there.
 
-    A model that is in the cache causes no call to the network unless `refresh` asks for a newer one. Raises HubError with one line.
+    A model that is in the cache causes no call to the network unless `refresh` asks for a newer one. Raises
+    HubError with one line.
     """
     env = os.environ if environ is None else environ
     cached = find_cached(name, env)
@@ -78,16 +79,15 @@ def _download(name: HubName, endpoint: str, environ: Mapping[str, str], progress
         # The Xet protocol goes past mirrors to Hugging Face's own servers.
         os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # the reporter draws
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
-    from huggingface_hub.utils import disable_progress_bars
 
     try:
         info = HfApi(endpoint=endpoint).model_info(name.repo, timeout=INFO_SECONDS, files_metadata=True)
         files = _choose(name, info)
         cache = cache_folder(environ)
         _require_space(cache, sum(files.values()))
-        disable_progress_bars()
         with _watched(name, cache, sum(files.values()), progress):
             snapshot = Path(
                 snapshot_download(
@@ -133,7 +133,7 @@ def _choose(name: HubName, info: ModelInfo) -> dict[str, int]:
         if gguf:
             example = f"{name.repo}:{tags[0]}" if tags else f"{name.repo}/{gguf[0]}"
             raise HubError(
-                f"{name.repo} holds GGUF files; name one, such as {example} (it has {', '.join(tags or gguf)})"
+                f"{name.repo} holds GGUF files; name one, such as {example} (of {', '.join(tags or gguf)})"
             )
         raise HubError(f"{name.repo} has no safetensors and no GGUF files; other formats are not supported")
     for needed in ("config.json", "tokenizer.json"):

@@ -37,10 +37,10 @@ def obtain(
     verify: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Path:
-    """The file of `entry` in `folder`, fetched if it is not there; two processes that ask at once fetch it once.
+    """The file of `entry` in `folder`, fetched if it is not there; processes that ask at once fetch it once.
 
-    verify: read the file that is there and fetch it again if its checksum is wrong. offline: never fetch. Raises
-    HubError (DiskFullError among them) with one line.
+    verify: read the file that is there and fetch it again if its checksum is wrong. offline: never fetch.
+    Raises HubError (DiskFullError among them) with one line.
     """
     path = entry.path_in(folder)
     if entry.is_present(folder) and not verify:

@@ -1,0 +1,49 @@
+"""`pagoda chat`: a conversation in the terminal, with an engine of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pagoda.cli.options import MODEL_HELP, Isa, MaxModelLen, Offline, QuantizationOption, Threads
+
+
+def command(
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help=MODEL_HELP + " Default: the small chat model.")
+    ] = None,
+    system: Annotated[str | None, typer.Option(metavar="TEXT", help="System prompt.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, metavar="X", help="0 is greedy. Default: the model's.")
+    ] = None,
+    top_p: Annotated[float | None, typer.Option(metavar="X", help="Default: the model's.")] = None,
+    top_k: Annotated[int | None, typer.Option(metavar="N", help="Default: the model's.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Longest answer. Default: what the context holds.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Makes answers repeatable.")] = None,
+    max_model_len: MaxModelLen = None,
+    quantization: QuantizationOption = None,
+    threads: Threads = None,
+    isa: Isa = None,
+    offline: Offline = False,
+) -> int:
+    """Chat with a model in this terminal. With input from a pipe, answer it and stop."""
+    from pagoda.cli.chat_terminal import run_chat
+    from pagoda.cli.console import progress_reporter
+    from pagoda.cli.conversation import ChatSettings
+    from pagoda.engine.config import EngineConfig
+    from pagoda.hub import DEFAULT_MODEL, resolve
+
+    settings = ChatSettings(system, temperature, top_p, top_k, max_tokens, seed)
+    found = resolve(model or DEFAULT_MODEL, progress=progress_reporter(), offline=offline)
+    config = EngineConfig(
+        model_path=str(found.path),
+        max_model_len=max_model_len,
+        quantization=quantization.value if quantization else None,
+        max_num_seqs=1,
+        num_threads=threads,
+        isa=isa.value if isa else None,
+    )
+    return run_chat(config, found.name, settings)

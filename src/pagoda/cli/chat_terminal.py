@@ -1,0 +1,135 @@
+"""The terminal side of `pagoda chat`: reads lines, shows answers, stops them on Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import aclosing
+
+import typer
+
+from pagoda.cli.chat_commands import NAMES, Commands
+from pagoda.cli.console import say
+from pagoda.cli.conversation import ChatSettings, Conversation
+from pagoda.cli.errors import UsageError, is_user_error
+from pagoda.engine.async_llm import AsyncLLM
+from pagoda.engine.config import EngineConfig
+
+PROMPT = "> "
+PROMPT_MORE = ". "
+
+
+def run_chat(config: EngineConfig, name: str, settings: ChatSettings) -> int:
+    """Talks until the user leaves; returns the exit code. Input that is no terminal is one question."""
+    llm = AsyncLLM.launch(config)
+    with asyncio.Runner() as runner:
+        try:
+            if not sys.stdin.isatty():
+                return _answer_pipe(runner, llm, settings)
+            return _talk(runner, llm, name, settings)
+        finally:
+            runner.run(llm.shutdown())
+
+
+def _answer_pipe(runner: asyncio.Runner, llm: AsyncLLM, settings: ChatSettings) -> int:
+    question = sys.stdin.read().strip()
+    if not question:
+        raise UsageError("there is nothing to answer: the input is empty")
+    runner.run(llm.wait_ready())
+    conversation = Conversation(llm, settings)
+    write = _plain_writer()
+    runner.run(_stream(conversation, question, write))
+    write("\n")
+    return 0
+
+
+def _talk(runner: asyncio.Runner, llm: AsyncLLM, name: str, settings: ChatSettings) -> int:
+    # While the engine loads, this process imports what draws.
+    import readline
+
+    from rich.console import Console
+
+    from pagoda.cli.markdown_stream import MarkdownStream
+
+    readline.set_completer(_complete)
+    readline.set_completer_delims(" \t\n")
+    readline.parse_and_bind("tab: complete")
+    info = runner.run(llm.wait_ready())
+    conversation = Conversation(llm, settings)
+    model_line = (
+        f"{name}: {info.architecture}, {info.max_model_len:,} tokens of context, {info.num_threads} threads"
+    )
+    commands = Commands(conversation, model_line, typer.echo)
+    console = Console()
+    typer.echo(f"{model_line}\n/help lists the commands, Ctrl-D leaves.")
+    while True:
+        try:
+            text = read_message(input)
+        except KeyboardInterrupt:
+            typer.echo("\nCtrl-D or /exit leaves.")
+            continue
+        except EOFError:
+            typer.echo()
+            return 0
+        if not text.strip():
+            continue
+        if text.startswith("/") and "\n" not in text:
+            if not commands.run(text):
+                return 0
+            continue
+        try:
+            if sys.stdout.isatty():
+                with MarkdownStream(console) as stream:
+                    runner.run(_stream(conversation, text, stream.push))
+            else:
+                write = _plain_writer()
+                runner.run(_stream(conversation, text, write))
+                write("\n")
+        except KeyboardInterrupt:
+            say("")
+        except Exception as error:
+            if not is_user_error(error) or llm.status == "dead":
+                raise
+            say(f"pagoda: {error}")
+            continue
+        console.print(conversation.stats.line(), style="dim", highlight=False)
+
+
+async def _stream(conversation: Conversation, question: str, write: Callable[[str], None]) -> None:
+    async with aclosing(conversation.answer(question)) as pieces:
+        async for piece in pieces:
+            write(piece)
+
+
+def _plain_writer() -> Callable[[str], None]:
+    from pagoda.cli.plain_text import plain_text
+
+    safe = sys.stdout.isatty()
+
+    def write(piece: str) -> None:
+        sys.stdout.write(plain_text(piece) if safe else piece)
+        sys.stdout.flush()
+
+    return write
+
+
+def read_message(read_line: Callable[[str], str]) -> str:
+    """One message: a line, lines joined by a backslash at their end, or a text between triple quotes."""
+    line = read_line(PROMPT)
+    if line.lstrip().startswith('"""'):
+        lines = [line.lstrip()[3:]]
+        while not lines[-1].rstrip().endswith('"""'):
+            lines.append(read_line(PROMPT_MORE))
+        lines[-1] = lines[-1].rstrip()[:-3]
+        return "\n".join(lines).strip("\n")
+    lines = [line]
+    while lines[-1].endswith("\\"):
+        lines[-1] = lines[-1][:-1]
+        lines.append(read_line(PROMPT_MORE))
+    return "\n".join(lines)
+
+
+def _complete(text: str, state: int) -> str | None:
+    matches = [name for name in NAMES if name.startswith(text)] if text.startswith("/") else []
+    return matches[state] if state < len(matches) else None

@@ -1,0 +1,131 @@
+"""A conversation with a model: the messages so far, and answers that come piece by piece."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pagoda.cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from pagoda.engine.async_llm import AsyncLLM
+    from pagoda.engine.params import SamplingParams
+
+ROOM_FOR_ANSWER = 256  #: tokens kept free for an answer, where the context is large enough
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """What the user asked for; None means the model's own default."""
+
+    system: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+
+
+@dataclass(slots=True)
+class AnswerStats:
+    """What an answer took: tokens, and seconds to the first and from the first to the last."""
+
+    prompt_tokens: int = 0
+    tokens: int = 0
+    first_seconds: float = 0.0
+    stream_seconds: float = 0.0
+    dropped_messages: int = 0
+    finish_reason: str | None = None
+
+    def line(self) -> str:
+        """The figures for people."""
+        speed = f", {(self.tokens - 1) / self.stream_seconds:.1f} tokens/s" if self.stream_seconds > 0 else ""
+        ending = {"length": ", cut at the token limit", None: ", stopped"}.get(self.finish_reason, "")
+        dropped = f", {self.dropped_messages} old messages left out" if self.dropped_messages else ""
+        return f"{self.tokens} tokens{speed}, first after {self.first_seconds:.2f} s{ending}{dropped}"
+
+
+class Conversation:
+    """Messages with a ready model. Old messages are left out of the prompt when the context is full."""
+
+    def __init__(self, llm: AsyncLLM, settings: ChatSettings) -> None:
+        if llm.chat_template is None:
+            raise UsageError(
+                "this model has no chat template, so it cannot chat; use an instruct or chat model"
+            )
+        self._llm = llm
+        self._template = llm.chat_template
+        self._settings = settings
+        self._count = 0
+        self.system = settings.system
+        self.messages: list[dict[str, str]] = []
+        self.stats = AnswerStats()
+
+    def clear(self) -> None:
+        """Forgets all messages and keeps the system prompt."""
+        self.messages.clear()
+
+    async def answer(self, text: str) -> AsyncGenerator[str, None]:
+        """The pieces of the answer to `text`; closing the iterator stops it, and what was said stays said.
+
+        `stats` describes it afterwards. Raises UsageError when the message alone is longer than the context.
+        """
+        self.messages.append({"role": "user", "content": text})
+        try:
+            prompt, dropped = self._prompt()
+            params = self._params(len(prompt))
+        except BaseException:
+            self.messages.pop()
+            raise
+        self.stats = stats = AnswerStats(prompt_tokens=len(prompt), dropped_messages=dropped)
+        self._count += 1
+        started = last = time.monotonic()
+        said: list[str] = []
+        stream = self._llm.generate(prompt, params, f"chat-{self._count}")
+        try:
+            async for output in stream:
+                piece = output.outputs[0]
+                if piece.token_ids:
+                    last = time.monotonic()
+                    if not stats.tokens:
+                        stats.first_seconds, started = last - started, last
+                    stats.tokens += len(piece.token_ids)
+                    stats.stream_seconds = last - started
+                stats.finish_reason = piece.finish_reason
+                if piece.text:
+                    said.append(piece.text)
+                    yield piece.text
+        finally:
+            self.messages.append({"role": "assistant", "content": "".join(said)})
+
+    def _prompt(self) -> tuple[list[int], int]:
+        """The prompt's tokens and how many old messages were left out to make it fit."""
+        limit = self._llm.info.max_model_len
+        room = min(ROOM_FOR_ANSWER, limit // 4)
+        messages = list(self.messages)
+        while True:
+            head = [{"role": "system", "content": self.system}] if self.system else []
+            rendered = self._template.render([*head, *messages])
+            tokens = self._llm.tokenizer.encode(rendered, add_special_tokens=False)
+            if len(tokens) + room <= limit:
+                return tokens, len(self.messages) - len(messages)
+            if len(messages) <= 1:
+                raise UsageError(
+                    f"the message has {len(tokens)} tokens and the context {limit}, of which {room} are kept "
+                    "for the answer; shorten it, or start with a larger --max-model-len"
+                )
+            messages = messages[2:]
+
+    def _params(self, prompt_length: int) -> SamplingParams:
+        from pagoda.engine.params import SamplingParams
+
+        values = dict(self._llm.generation_config)
+        for name in ("temperature", "top_p", "top_k", "seed"):
+            value = getattr(self._settings, name)
+            if value is not None:
+                values[name] = value
+        room = self._llm.info.max_model_len - prompt_length
+        values["max_tokens"] = min(self._settings.max_tokens or room, room)
+        return SamplingParams.from_mapping(values)

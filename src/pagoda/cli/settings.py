@@ -1,0 +1,23 @@
+"""Settings from the environment and from where the package lies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def api_keys(given: Sequence[str] | None) -> tuple[str, ...]:
+    """Keys of the command line, else of $PAGODA_API_KEY, else of $VLLM_API_KEY; several parted by commas."""
+    if given:
+        return tuple(given)
+    from_environment = os.environ.get("PAGODA_API_KEY") or os.environ.get("VLLM_API_KEY") or ""
+    return tuple(key.strip() for key in from_environment.split(",") if key.strip())
+
+
+def web_dir() -> Path | None:
+    """The built browser app beside the package; None where the package was built without it."""
+    import pagoda
+
+    folder = Path(pagoda.__file__).parent / "web"
+    return folder if (folder / "index.html").is_file() else None
