@@ -1,0 +1,70 @@
+// The fused matrix product: rows, perhaps normed, prepared once and multiplied with several weights.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "batch.h"
+#include "ops.h"
+#include "matmul.h"
+#include "pool.h"
+
+namespace pagoda {
+
+struct Rows {
+  float* data;
+  int64_t stride;   // values
+};
+
+struct ProductOp {
+  struct Part {
+    const PackedWeight* weight;
+    const float* bias;   // or null
+    Rows out;
+    Store store;
+  };
+
+  Rows input;
+  int64_t k;
+  const float* norm;     // weight of the norm the rows go through first, or null
+  float norm_eps;
+  bool selected;         // multiply only the rows whose logits are wanted; out rows are numbered by them
+  bool gated;            // parts are gate and up: gate's out = silu(gate) * up
+  std::vector<Part> parts;
+
+  int64_t rows(const Batch& batch) const { return selected ? batch.input.logits_count : batch.rows(); }
+};
+
+class ProductRunner {
+ public:
+  // `formats` says which activation formats the products use; `max_k` is their longest row.
+  ProductRunner(Isa isa, int64_t max_rows, int64_t max_k, const std::array<bool, 3>& formats, ThreadPool& pool);
+
+  // On every thread of the pool. Results are complete after the next barrier.
+  void run(const ProductOp& op, const Batch& batch, int thread);
+
+ private:
+  // Prepared rows in each format that is used.
+  struct Prepared {
+    std::array<std::unique_ptr<ActivationBuffer>, 3> formats;
+  };
+  struct Workspace {
+    Prepared rows;
+    std::vector<float> normed;
+  };
+
+  void prepare(const ProductOp& op, const Batch& batch, int64_t row, Prepared& to, float* normed) const;
+  void multiply(const ProductOp& op, const Prepared& rows, int64_t count, int thread) const;
+  void multiply_plain(const ProductOp& op, const Prepared& rows, Range mine, int64_t column, int64_t columns) const;
+  void multiply_gated(const ProductOp& op, const Prepared& rows, Range mine, int64_t column, int64_t columns) const;
+
+  Isa isa_;
+  OpKernels ops_;
+  ThreadPool& pool_;
+  Prepared shared_;
+  std::vector<std::unique_ptr<Workspace>> workspaces_;
+};
+
+}  // namespace pagoda
