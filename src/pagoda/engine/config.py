@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -38,6 +40,9 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     weight_formats: dict[str, int]  #: format name -> bytes
     load_seconds: float
     pid: int
+    eos_token_ids: tuple[int, ...] = ()  #: tokens that end an answer, by the checkpoint
+    generation_config: dict[str, Any] = {}  #: the checkpoint's defaults for sampling
+    notes: tuple[str, ...] = ()  #: sentences for the user where a size is less than the model could do
 
 
 class EngineStats(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """What the engine is told and what it tells: typed messages, encoded by msgspec on the way between processes.
 
-The engine knows token ids alone; text, stop strings and templates are the business of its client. One request is one
-sequence (n answers are n requests that share the prompt's cache).
+The engine knows token ids alone; text, stop strings and templates are the business of its client. One request
+is one sequence (n answers are n requests that share the prompt's cache).
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ EngineCommand = AddRequest | AbortRequest | Shutdown | ResetPrefixCache
 
 
 class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
-    """Natural log-probabilities at one position: the token itself, its rank (1 is the top), and the top ones in order."""
+    """Natural log-probabilities at one position: the token itself, its rank (1 is the top), and the top ones
+    in order.
+    """
 
     token_id: int
     logprob: float
@@ -57,8 +59,8 @@ class TokenDelta(msgspec.Struct, frozen=True, array_like=True):
     """News of one request after a step: usually one new token.
 
     finish_reason: None while running, else "stop" (an end or stop token), "length", "abort" or "error".
-    stop_reason: the stop_token_id that ended it, None for an end-of-sequence token. error: one line, with "error".
-    num_cached_tokens: prompt tokens served from the prefix cache, in the first delta (else -1).
+    stop_reason: the stop_token_id that ended it, None for an end-of-sequence token. error: one line, with
+    "error". num_cached_tokens: prompt tokens served from the prefix cache, in the first delta (else -1).
     prompt_logprobs: in the first delta when asked for; None at index 0 (nothing precedes it).
     """
 

@@ -22,9 +22,9 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """How tokens are chosen and when a request ends. Raises ParameterError for values out of range.
 
     temperature 0 is greedy. top_k 0 or -1 and top_p 1 mean no limit; min_p is a share of the top probability.
-    repetition_penalty looks at prompt and answer, presence and frequency penalties at the answer alone. seed makes a
-    request reproducible; None draws a fresh one. logprobs: how many alternatives to report for each token (0: the chosen
-    token alone); prompt_logprobs: the same for the prompt's tokens.
+    repetition_penalty looks at prompt and answer, presence and frequency penalties at the answer alone. seed
+    makes a request reproducible; None draws a fresh one. logprobs: how many alternatives to report for each
+    token (0: the chosen token alone); prompt_logprobs: the same for the prompt's tokens.
     """
 
     n: int = 1
@@ -55,7 +55,9 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
 
     def _check(self) -> None:
         def fail(parameter: str, wanted: str) -> None:
-            raise ParameterError(parameter, f"{parameter} must be {wanted}, got {getattr(self, parameter)!r}.")
+            raise ParameterError(
+                parameter, f"{parameter} must be {wanted}, got {getattr(self, parameter)!r}."
+            )
 
         for name in ("presence_penalty", "frequency_penalty"):
             if not -2.0 <= getattr(self, name) <= 2.0:

@@ -1,0 +1,204 @@
+"""The engine as a server sees it: a process of its own, asynchronous generators of results, and its state."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
+from pagoda.engine.messages import AddRequest, TokenDelta
+from pagoda.engine.outputs import RequestMetrics, RequestOutput
+from pagoda.engine.params import SamplingParams
+from pagoda.engine.processor import RequestFailedError, RequestState
+from pagoda.engine.supervisor import EngineDeadError, EngineStartError, EngineSupervisor, Status
+from pagoda.engine.validation import PromptError, check_prompt, check_text
+from pagoda.text.chat_template import ChatTemplate
+from pagoda.text.tokenizer import Tokenizer, load_tokenizer
+from pagoda.weights.checkpoint import CheckpointError
+
+__all__ = ["AsyncLLM", "EngineDeadError", "EngineStartError", "PromptError", "RequestFailedError"]
+
+FinishObserver = Callable[[RequestOutput, RequestMetrics], None]
+
+
+class AsyncLLM:
+    """Made by `launch`; usable once `wait_ready` has returned. All methods belong to one event loop.
+
+    on_finished: called with the last output of every request that ends, and its times.
+    """
+
+    def __init__(self, config: EngineConfig, supervisor: EngineSupervisor) -> None:
+        self.config = config
+        self.on_finished: list[FinishObserver] = []
+        self._supervisor = supervisor
+        self._ids = count()
+        self._tokenizer: Tokenizer | None = None
+        self._chat_template: ChatTemplate | None = None
+        self._eos_token_ids: tuple[int, ...] = ()
+
+    @classmethod
+    def launch(cls, config: EngineConfig) -> AsyncLLM:
+        """Starts the engine process and returns at once. Needs no event loop."""
+        supervisor = EngineSupervisor(config)
+        supervisor.start()
+        return cls(config, supervisor)
+
+    async def wait_ready(self, on_progress: Callable[[int, int], None] | None = None) -> EngineInfo:
+        """Waits until requests are served; `on_progress` gets the bytes loaded and all. Raises
+        EngineStartError.
+        """
+        self._supervisor.on_progress = on_progress
+        tokenizer, info = await asyncio.gather(
+            asyncio.to_thread(load_tokenizer, Path(self.config.model_path)),
+            self._supervisor.wait_ready(),
+            return_exceptions=True,
+        )
+        if isinstance(info, BaseException):
+            raise info
+        if isinstance(tokenizer, CheckpointError):
+            raise EngineStartError(str(tokenizer)) from tokenizer
+        if isinstance(tokenizer, BaseException):
+            raise tokenizer
+        self._tokenizer = tokenizer
+        self._chat_template = make_chat_template(tokenizer)
+        self._eos_token_ids = tuple(dict.fromkeys((*tokenizer.eos_token_ids, *info.eos_token_ids)))
+        return info
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine said when it became ready. Raises RuntimeError before."""
+        if self._supervisor.info is None:
+            raise RuntimeError("the engine is not ready yet")
+        return self._supervisor.info
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Raises RuntimeError before the engine is ready."""
+        if self._tokenizer is None:
+            raise RuntimeError("the engine is not ready yet")
+        return self._tokenizer
+
+    @property
+    def chat_template(self) -> ChatTemplate | None:
+        """None for a model without one. Raises TemplateError on first use of one that cannot be compiled."""
+        return self._chat_template
+
+    @property
+    def generation_config(self) -> Mapping[str, Any]:
+        """The checkpoint's own defaults for sampling, by the names of Hugging Face's generation_config.json."""
+        return self.info.generation_config
+
+    @property
+    def status(self) -> Status:
+        return self._supervisor.status
+
+    @property
+    def status_reason(self) -> str | None:
+        """Why the status is what it is; None while all is well."""
+        return self._supervisor.status_reason
+
+    @property
+    def stats(self) -> EngineStats:
+        """The engine's latest counters; they go on over restarts."""
+        return self._supervisor.stats
+
+    def generate(
+        self,
+        prompt: str | Sequence[int],
+        params: SamplingParams,
+        request_id: str,
+        *,
+        stream: bool = True,
+        priority: int = 0,
+        cache_salt: str = "",
+        user: str = "",
+    ) -> AsyncIterator[RequestOutput]:
+        """Answers a prompt, given as text or as token ids.
+
+        Validates at once: raises PromptError, or EngineDeadError when the engine has stopped. With `stream`
+        every output holds what is new, and outputs that pile up are joined; else one output holds everything.
+        The request begins with the first output asked for; closing or cancelling the iterator frees it in the
+        engine. The iterator raises RequestFailedError when the engine fails the request, EngineDeadError when
+        it stops for good.
+        """
+        if self.status == "dead":
+            raise EngineDeadError(self.status_reason or "the engine has stopped")
+        text, token_ids = self._tokenize(prompt, params)
+        params = check_prompt(
+            token_ids, params, max_model_len=self.info.max_model_len, vocab_size=self.info.vocab_size
+        )
+        seed = params.seed if params.seed is not None else secrets.randbits(64)
+        state = RequestState(request_id, text, token_ids, params, self.tokenizer, seed)
+        send = partial(
+            state.commands,
+            eos_token_ids=self._eos_token_ids,
+            priority=priority,
+            cache_salt=cache_salt,
+            user=user,
+        )
+        return self._stream(state, send, stream)
+
+    async def reset_prefix_cache(self) -> None:
+        """Forgets cached blocks that no running request holds."""
+        self._supervisor.reset_prefix_cache()
+
+    async def shutdown(self) -> None:
+        """Ends the engine process; running requests end with finish_reason "abort"."""
+        await self._supervisor.shutdown()
+
+    def _tokenize(self, prompt: str | Sequence[int], params: SamplingParams) -> tuple[str | None, list[int]]:
+        if not isinstance(prompt, str):
+            return None, list(prompt)
+        check_text(prompt, params, max_model_len=self.info.max_model_len)
+        try:
+            return prompt, self.tokenizer.encode(prompt)
+        except ValueError as error:
+            raise PromptError("prompt", str(error)) from error
+
+    async def _stream(
+        self, state: RequestState, commands: Callable[[str], list[AddRequest]], stream: bool
+    ) -> AsyncIterator[RequestOutput]:
+        prefix = f"{next(self._ids)}."  # engine ids are never used twice, whatever ids clients choose
+        news: list[tuple[int, TokenDelta]] = []
+        arrived = asyncio.Event()
+
+        def deliver(index: int, delta: TokenDelta) -> None:
+            news.append((index, delta))
+            arrived.set()
+
+        try:
+            for index, command in enumerate(commands(prefix)):
+                self._supervisor.add(command, partial(deliver, index))
+            while not state.finished:
+                await arrived.wait()
+                arrived.clear()
+                for index, delta in news:
+                    if state.push(index, delta):
+                        self._supervisor.abort(f"{prefix}{index}")
+                news.clear()
+                if state.finished:
+                    output = state.take(everything=not stream)
+                    for observer in self.on_finished:
+                        observer(output, state.metrics)
+                    yield output
+                elif stream:
+                    yield state.take()
+        except RequestFailedError as error:
+            if self.status == "dead":
+                raise EngineDeadError(str(error)) from error
+            raise
+        finally:
+            for index in state.unfinished():
+                self._supervisor.abort(f"{prefix}{index}")
+
+
+def make_chat_template(tokenizer: Tokenizer) -> ChatTemplate | None:
+    """The tokenizer's chat template, None where it has none. Raises TemplateError."""
+    if tokenizer.chat_template is None:
+        return None
+    return ChatTemplate(tokenizer.chat_template, bos_token=tokenizer.bos_token, eos_token=tokenizer.eos_token)

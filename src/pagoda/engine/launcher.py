@@ -1,0 +1,81 @@
+"""Starts engine processes and says what became of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pagoda
+from pagoda.engine.config import EngineConfig
+from pagoda.engine.link import encode_frame
+from pagoda.engine.memory import oom_kills
+
+_SOCKET_BUFFER = 1 << 20
+
+
+@dataclass(slots=True)
+class EngineProcess:
+    """A started engine: its process, our end of the socket pair, and the kernel's count of memory kills
+    before it.
+    """
+
+    process: subprocess.Popen[bytes]
+    connection: socket.socket
+    oom_kills_before: int | None
+
+    @classmethod
+    def start(cls, config: EngineConfig) -> EngineProcess:
+        """Starts an engine and sends it its configuration; does not wait for anything."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            for end in (ours, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "pagoda.engine.process", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                env=_environment(),
+            )
+        ours.sendall(encode_frame(config))
+        return cls(process, ours, oom_kills())
+
+    def end(self, timeout: float = 2.0) -> None:
+        """Kills the process unless it ends by itself within `timeout` seconds, and reaps it."""
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def death_reason(self) -> str:
+        """Why a process that is dead has died: a phrase that follows "the engine process"."""
+        code = self.process.returncode
+        if code is None:
+            return "closed its connection"
+        if code == -signal.SIGKILL:
+            kills = oom_kills()
+            if kills is not None and self.oom_kills_before is not None and kills > self.oom_kills_before:
+                return "was killed by the kernel because memory ran out"
+            return "was killed (signal SIGKILL; the usual cause is that memory ran out)"
+        if code < 0:
+            return f"crashed (signal {_signal_name(-code)})"
+        return f"ended with exit status {code}"
+
+
+def _environment() -> dict[str, str]:
+    package_home = str(Path(pagoda.__file__).resolve().parent.parent)
+    paths = [package_home, *filter(None, [os.environ.get("PYTHONPATH")])]
+    # The engine has threads of its own; those of NumPy's BLAS would only take memory.
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)

@@ -1,0 +1,86 @@
+"""Messages on a local stream socket: four bytes of length (little endian), then MessagePack.
+
+Both ends hold one half of a socket pair, so the death of either process is an end of stream for the other.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Iterator
+
+import msgspec
+
+from pagoda.engine.config import EngineConfig
+from pagoda.engine.messages import EngineCommand, EngineReport
+
+_PREFIX = 4
+_CHUNK = 1 << 18
+
+
+class LinkClosedError(EOFError):
+    """The other process is gone."""
+
+
+def encode_frame(message: EngineCommand | EngineReport | EngineConfig) -> bytes:
+    """A message as it travels."""
+    body = msgspec.msgpack.encode(message)
+    return len(body).to_bytes(_PREFIX, "little") + body
+
+
+class FrameReader:
+    """Cuts a stream of bytes into the bodies of its frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Takes what has arrived; gives every complete frame."""
+        self._buffer += data
+        start = 0
+        while len(self._buffer) - start >= _PREFIX:
+            end = start + _PREFIX + int.from_bytes(self._buffer[start : start + _PREFIX], "little")
+            if len(self._buffer) < end:
+                break
+            yield bytes(self._buffer[start + _PREFIX : end])
+            start = end
+        del self._buffer[:start]
+
+
+class EngineLink:
+    """The engine's end, blocking. Raises LinkClosedError once the other end is gone."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._reader = FrameReader()
+        self._commands = msgspec.msgpack.Decoder(EngineCommand)
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
+
+    def receive_config(self) -> EngineConfig:
+        """The first message of a connection."""
+        while True:
+            for body in self._reader.feed(self._read()):
+                return msgspec.msgpack.decode(body, type=EngineConfig)
+
+    def receive(self, *, wait: bool) -> list[EngineCommand]:
+        """The commands that have arrived; with `wait` sleeps until there is one."""
+        commands: list[EngineCommand] = []
+        while (wait and not commands) or self._poll.poll(0):
+            commands += [self._commands.decode(body) for body in self._reader.feed(self._read())]
+        return commands
+
+    def send(self, report: EngineReport) -> None:
+        try:
+            self._socket.sendall(encode_frame(report))
+        except OSError as error:
+            raise LinkClosedError(str(error)) from error
+
+    def _read(self) -> bytes:
+        try:
+            data = self._socket.recv(_CHUNK)
+        except OSError as error:
+            raise LinkClosedError(str(error)) from error
+        if not data:
+            raise LinkClosedError("end of stream")
+        return data

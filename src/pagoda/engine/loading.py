@@ -1,0 +1,153 @@
+"""From a configuration to an executor that is ready to run: checkpoint, program, sizes, weights."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from pagoda.engine.config import EngineConfig, EngineInfo
+from pagoda.engine.memory import available_bytes
+from pagoda.engine.sizes import ConfigurationError, EngineSizes, choose_sizes
+from pagoda.execute.base import BLOCK_SIZE, Executor
+from pagoda.models import build_program
+from pagoda.models.program import Program
+from pagoda.weights import open_checkpoint
+from pagoda.weights.checkpoint import Checkpoint
+
+_QUANTIZED_BITS = {"int8": 8.5, "int4": 4.5}  #: bits a weight, with the scale of its group
+_FIRST_GUESS_FLOPS = 100e9  #: of two cores, until prefill has been measured
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """An executor with what the engine needs to know of it."""
+
+    executor: Executor
+    info: EngineInfo
+    prefill_guess: float  #: tokens a second, before anything is measured
+
+
+def load_model(config: EngineConfig, progress: Progress | None = None) -> LoadedModel:
+    """Opens the checkpoint, chooses sizes that fit and loads the weights; `progress` gets bytes done and all.
+
+    Raises ConfigurationError or CheckpointError with one line for the user.
+    """
+    started = time.monotonic()
+    checkpoint = open_checkpoint(Path(config.model_path), config.quantization)
+    try:
+        program = build_program(checkpoint.config)
+        estimate = estimate_weight_bytes(program, checkpoint.path, config)
+        sizes = choose_sizes(
+            config,
+            checkpoint.config.max_position_embeddings,
+            cache_block_bytes(program, config.executor),
+            estimate,
+            available_bytes(),
+        )
+        executor, details = _make_executor(config, program, checkpoint, sizes, progress)
+        generation_config = plain(checkpoint.generation_config)
+        info = EngineInfo(
+            architecture=checkpoint.config.architecture,
+            vocab_size=executor.vocab_size,
+            max_model_len=sizes.max_model_len,
+            num_blocks=executor.num_blocks,
+            block_size=BLOCK_SIZE,
+            weight_bytes=executor.weight_bytes,
+            cache_bytes=executor.cache_bytes,
+            max_num_seqs=sizes.max_num_seqs,
+            max_num_batched_tokens=executor.max_tokens,
+            load_seconds=time.monotonic() - started,
+            pid=os.getpid(),
+            eos_token_ids=end_tokens(checkpoint.config.eos_token_ids, generation_config),
+            generation_config=generation_config,
+            notes=sizes.notes,
+            **details,
+        )
+    finally:
+        checkpoint.close()
+    return LoadedModel(executor, info, _FIRST_GUESS_FLOPS / (2 * count_weights(program)))
+
+
+def count_weights(program: Program) -> int:
+    """Values that take part in a token's products."""
+    return sum(math.prod(shape) for shape in program.weight_shapes().values())
+
+
+def estimate_weight_bytes(program: Program, path: Path, config: EngineConfig) -> int:
+    """Memory that the weights will take, before they are read."""
+    if config.executor == "reference":
+        return 4 * count_weights(program)
+    if config.quantization is not None:
+        return int(count_weights(program) * _QUANTIZED_BITS.get(config.quantization, 16) / 8)
+    files = [path] if path.is_file() else list(path.glob("*.safetensors"))
+    return sum(file.stat().st_size for file in files)
+
+
+def cache_block_bytes(program: Program, executor: str) -> int:
+    """Memory of one cache block over all layers."""
+    if executor == "cpu":
+        from pagoda.execute import cpu
+
+        return cpu.cache_block_bytes(program)
+    sizes = program.config
+    return 2 * 4 * BLOCK_SIZE * sizes.num_hidden_layers * sizes.num_key_value_heads * sizes.head_dim
+
+
+def end_tokens(known: tuple[int, ...], generation_config: Mapping[str, Any]) -> tuple[int, ...]:
+    """The model's end-of-sequence tokens with those that its generation config adds."""
+    more = generation_config.get("eos_token_id")
+    added = more if isinstance(more, list) else [more]
+    return tuple(dict.fromkeys((*known, *(token for token in added if isinstance(token, int)))))
+
+
+def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a mapping that are plain JSON values."""
+    return {
+        key: item
+        for key, item in value.items()
+        if isinstance(item, str | int | float | bool | list | type(None))
+    }
+
+
+def _make_executor(
+    config: EngineConfig,
+    program: Program,
+    checkpoint: Checkpoint,
+    sizes: EngineSizes,
+    progress: Progress | None,
+) -> tuple[Executor, dict[str, Any]]:
+    if config.executor == "reference":
+        from pagoda.execute.reference import ReferenceExecutor
+
+        reference = ReferenceExecutor(
+            program, checkpoint, num_blocks=sizes.num_blocks, max_tokens=sizes.max_num_batched_tokens
+        )
+        formats = {"F32": reference.weight_bytes}
+        return reference, {"num_threads": 1, "isa": "numpy", "weight_formats": formats}
+    if config.executor != "cpu":
+        raise ConfigurationError(f"unknown executor {config.executor!r}; use cpu or reference.")
+    from pagoda.execute.cpu import CpuExecutor
+
+    native = CpuExecutor(
+        program,
+        checkpoint,
+        num_blocks=sizes.num_blocks,
+        max_tokens=sizes.max_num_batched_tokens,
+        max_model_len=sizes.max_model_len,
+        num_threads=config.num_threads,
+        isa=config.isa,
+        progress=progress,
+    )
+    details = {
+        "num_threads": native.num_threads,
+        "isa": native.isa,
+        "weight_formats": dict(native.weight_formats),
+    }
+    return cast(Executor, native), details

@@ -1,0 +1,40 @@
+"""From what a script calls a model to files on disk, with a progress bar where they must be fetched first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+
+def find_model(model: str | Path) -> Path:
+    """The path itself where it exists, else what the hub has under that name. Raises HubError with one line."""
+    path = Path(model).expanduser()
+    if path.exists():
+        return path
+    from pagoda import hub  # a local path never needs it
+
+    return hub.resolve(str(model), progress=_TqdmProgress()).path
+
+
+class _TqdmProgress:
+    """Draws the hub's progress as bars (see `pagoda.hub.ProgressReporter`)."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+
+    def message(self, text: str) -> None:
+        tqdm.write(text)
+
+    def start(self, description: str, total: int | None) -> None:
+        self._bar = tqdm(desc=description, total=total, unit="B", unit_scale=True)
+
+    def update(self, done: int, total: int | None = None) -> None:
+        if self._bar is not None:
+            self._bar.total = total if total is not None else self._bar.total
+            self._bar.update(done - self._bar.n)
+
+    def finish(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,120 @@
+"""A request inside the engine: its known tokens, how many of them are computed, and the blocks that hold
+them.
+"""
+
+from __future__ import annotations
+
+from pagoda.engine.block_pool import root_hash
+from pagoda.engine.messages import AddRequest, TokenLogprobs
+from pagoda.engine.sampler import SamplingRow
+
+_SEED_MASK = (1 << 64) - 1
+
+
+class Request:
+    """One sequence. Known tokens are the prompt and what was generated; computed ones are in the cache.
+
+    `order` is the place of its arrival; a smaller (priority, order) is served first and preempted last.
+    """
+
+    __slots__ = (
+        "banned_until_min",
+        "block_hashes",
+        "block_ids",
+        "cached_reported",
+        "end_ids",
+        "finished",
+        "id",
+        "max_output",
+        "num_cached",
+        "num_computed",
+        "num_prompt",
+        "num_published",
+        "num_tabled",
+        "order",
+        "output_token_ids",
+        "params",
+        "priority",
+        "prompt_logprobs",
+        "root_hash",
+        "row",
+        "slot",
+        "stop_ids",
+        "token_ids",
+        "user",
+    )
+
+    def __init__(self, command: AddRequest, order: int, max_model_len: int) -> None:
+        params = command.params
+        self.id = command.request_id
+        self.params = params
+        self.priority = command.priority
+        self.user = command.user
+        self.order = order
+        self.num_prompt = len(command.prompt_token_ids)
+        self.token_ids: list[int] = [*command.prompt_token_ids, *command.generated]
+        self.output_token_ids: list[int] = list(command.generated)
+        rest = max_model_len - self.num_prompt
+        self.max_output = rest if params.max_tokens is None else min(params.max_tokens, rest)
+        self.stop_ids = frozenset(params.stop_token_ids)
+        self.end_ids = frozenset() if params.ignore_eos else frozenset(command.eos_token_ids)
+        self.banned_until_min = tuple(sorted(self.stop_ids | self.end_ids))
+        self.num_computed = 0
+        self.num_cached = 0
+        self.cached_reported = bool(command.generated)
+        self.block_ids: list[int] = []
+        self.block_hashes: list[bytes] = []
+        self.num_published = 0  # blocks whose content others can find
+        self.num_tabled = 0  # blocks written to the batch builder's table
+        self.root_hash = root_hash(command.cache_salt)
+        self.slot = -1
+        self.finished = False
+        self.row = SamplingRow(
+            params=params,
+            prompt_token_ids=command.prompt_token_ids,
+            output_token_ids=self.output_token_ids,
+            seed=(params.seed or 0) & _SEED_MASK,
+            banned=self._banned(),
+        )
+        # What was sent before a crash included the prompt's log-probabilities; they are not computed again.
+        self.prompt_logprobs: list[TokenLogprobs | None] | None = None
+        if params.prompt_logprobs is not None and not command.generated:
+            self.prompt_logprobs = [None]
+
+    @property
+    def num_known(self) -> int:
+        return len(self.token_ids)
+
+    @property
+    def num_remaining(self) -> int:
+        """Known tokens that are not computed yet; at least 1 while the request runs."""
+        return len(self.token_ids) - self.num_computed
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Its place in line: smaller goes first."""
+        return (self.priority, self.order)
+
+    @property
+    def wants_prompt_logprobs(self) -> bool:
+        """Whether log-probabilities of prompt tokens are still to be computed."""
+        return self.prompt_logprobs is not None and len(self.prompt_logprobs) < self.num_prompt
+
+    def append(self, token_id: int) -> tuple[str | None, int | None]:
+        """Adds a generated token; returns (finish_reason, stop_reason), (None, None) while it goes on."""
+        self.token_ids.append(token_id)
+        self.output_token_ids.append(token_id)
+        count = len(self.output_token_ids)
+        if count >= self.params.min_tokens:
+            if token_id in self.end_ids:
+                return "stop", None
+            if token_id in self.stop_ids:
+                return "stop", token_id
+        if count >= self.max_output:
+            return "length", None
+        if self.row.banned and count >= self.params.min_tokens:
+            self.row.banned = ()
+        return None, None
+
+    def _banned(self) -> tuple[int, ...]:
+        return self.banned_until_min if len(self.output_token_ids) < self.params.min_tokens else ()

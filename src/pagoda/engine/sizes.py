@@ -1,0 +1,111 @@
+"""Choosing the sizes of an engine so that they fit the model and the machine, and saying what was chosen and
+why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pagoda.engine.config import EngineConfig
+from pagoda.execute.base import BLOCK_SIZE
+
+_CONTEXTS = 4  #: full contexts the cache holds by default
+_MIN_TOKENS = 65_536  #: or so many tokens, whichever is more: many short requests at a time
+_MEMORY_SHARE = 0.5  #: of the memory left after the weights, at most this goes to the cache
+_STEP_TOKENS = 512  #: tokens of a step by default: near the arithmetic peak, with small buffers
+
+
+class ConfigurationError(ValueError):
+    """Settings that cannot work; the message is one line for the user: what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSizes:
+    """What was chosen; `notes` are sentences for the user where something is less than the model could do."""
+
+    max_model_len: int
+    num_blocks: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    notes: tuple[str, ...]
+
+
+def choose_sizes(
+    config: EngineConfig, model_len: int, block_bytes: int, weight_bytes: int, available: int | None
+) -> EngineSizes:
+    """Sizes for a model that was trained for `model_len` tokens.
+
+    block_bytes: memory of a cache block over all layers. weight_bytes: memory that the weights will take.
+    available: memory that may be taken for all; None when unknown. Raises ConfigurationError.
+    """
+    _check(config)
+    notes: list[str] = []
+    wanted_len = config.max_model_len or model_len
+    if wanted_len > model_len:
+        raise ConfigurationError(
+            f"max_model_len is {wanted_len:,}, but the model's own limit is {model_len:,} tokens; "
+            f"use at most {model_len:,}."
+        )
+    if config.kv_cache_memory_bytes is not None:
+        cache, source = config.kv_cache_memory_bytes, "kv_cache_memory_bytes"
+        most_blocks = cache // block_bytes
+    elif available is not None:
+        if weight_bytes > available:
+            raise ConfigurationError(
+                f"The model's weights need {_size(weight_bytes)} of memory and {_size(available)} are available; "
+                "free some memory, use a smaller model, or quantize it (--quantization int8 or int4)."
+            )
+        cache, source = int((available - weight_bytes) * _MEMORY_SHARE), "the memory left after the weights"
+        most_blocks = cache // block_bytes
+    else:
+        cache, source, most_blocks = 0, "", 1 << 30
+    if most_blocks < 1:
+        raise ConfigurationError(
+            f"The cache needs at least {_size(block_bytes)} ({BLOCK_SIZE} tokens), but {source} gives {_size(cache)}."
+        )
+    most_len = most_blocks * BLOCK_SIZE
+    max_model_len = wanted_len
+    if wanted_len > most_len:
+        fits = f"{_size(cache)} from {source} hold {most_len:,} tokens"
+        if config.max_model_len is not None:
+            raise ConfigurationError(
+                f"max_model_len {wanted_len:,} needs a cache of {_size(_blocks(wanted_len) * block_bytes)}, but {fits}; "
+                f"lower max_model_len to {most_len:,} or give the cache more memory."
+            )
+        max_model_len = most_len
+        notes.append(f"The context is {most_len:,} tokens instead of the model's {model_len:,}: {fits}.")
+    if config.kv_cache_memory_bytes is not None:
+        num_blocks = most_blocks
+    else:
+        useful = max(_CONTEXTS * _blocks(max_model_len), _MIN_TOKENS // BLOCK_SIZE)
+        useful = min(useful, config.max_num_seqs * _blocks(max_model_len))
+        num_blocks = min(most_blocks, useful)
+    step_tokens = config.max_num_batched_tokens or max(_STEP_TOKENS, config.max_num_seqs)
+    max_num_seqs = min(config.max_num_seqs, step_tokens)
+    if max_num_seqs < config.max_num_seqs:
+        notes.append(
+            f"At most {max_num_seqs} requests run at a time instead of {config.max_num_seqs}: every one adds a token "
+            "to a step, and max_num_batched_tokens allows no more."
+        )
+    return EngineSizes(max_model_len, num_blocks, max_num_seqs, step_tokens, tuple(notes))
+
+
+def _check(config: EngineConfig) -> None:
+    for name in (
+        "max_model_len",
+        "kv_cache_memory_bytes",
+        "max_num_seqs",
+        "max_num_batched_tokens",
+        "num_threads",
+    ):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise ConfigurationError(f"{name} must be at least 1, got {value}.")
+
+
+def _blocks(tokens: int) -> int:
+    return -(-tokens // BLOCK_SIZE)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"
