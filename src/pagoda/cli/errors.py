@@ -14,9 +14,11 @@ _USER_ERRORS = (
     ("pagoda.hub.errors", "HubError"),
     ("pagoda.weights.checkpoint", "CheckpointError"),
     ("pagoda.engine.params", "ParameterError"),
-    ("pagoda.engine.errors", "EngineStartError"),
-    ("pagoda.engine.errors", "EngineDeadError"),
-    ("pagoda.engine.errors", "PromptError"),
+    ("pagoda.engine.supervisor", "EngineStartError"),
+    ("pagoda.engine.supervisor", "EngineDeadError"),
+    ("pagoda.engine.validation", "PromptError"),
+    ("pagoda.engine.processor", "RequestFailedError"),
+    ("pagoda.text.chat_template", "TemplateError"),
 )
 
 

@@ -1,7 +1,7 @@
 """`pagoda`: finds the command, and turns what goes wrong into one line.
 
-A command's module is imported only when the command runs (or for the list in --help), and each keeps its heavy
-imports inside functions: the time from the command to the first token of an answer is a figure we measure.
+A command's module is imported only when the command runs (or for the list in --help), and each keeps its
+heavy imports inside functions: the time from the command to the first token of an answer is measured.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pagoda.cli.errors import is_user_error
 
 COMMANDS = ("up", "serve", "chat", "pull", "list", "inspect", "doctor")
 
-# The base of the errors that typer raises for a wrong option or argument; where it lives depends on the version.
+# The base of what typer raises for a wrong option or argument; where it lives depends on the version.
 _USAGE_ERROR = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
@@ -53,14 +53,15 @@ def _root(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
     ] = False,
 ) -> None:
-    """Pagoda: a private LLM service on this machine - own engine, OpenAI-compatible API, browser and terminal chat.
+    """Pagoda: a private LLM service on this machine, with its own engine, an OpenAI-compatible API, and a chat
+    in the browser or the terminal.
 
-    Start with `pagoda up`: it fetches a small model and opens a chat at http://127.0.0.1:8000.
+    Start with `pagoda up`: it fetches a small model and serves a chat at http://127.0.0.1:8000.
     """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs the command line and returns the exit code: 0, 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
+    """Runs the command line; returns the exit code: 0, 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
     app = typer.Typer(
         cls=_Commands, callback=_root, no_args_is_help=True, add_completion=False, rich_markup_mode=None
     )

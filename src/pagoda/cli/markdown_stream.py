@@ -1,7 +1,7 @@
 """Markdown on a terminal while it is still being written.
 
-Blocks that are finished are printed for good and scroll away like any output; only the block that still grows is
-redrawn. So a long answer never has to be redrawn as a whole, and what has scrolled up stays right.
+Blocks that are finished are printed for good and scroll away like any output; only the block that still grows
+is redrawn. So a long answer never has to be redrawn as a whole, and what has scrolled up stays right.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _LIST_ITEM = re.compile(r" {0,3}(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
 def finished_length(text: str) -> int:
     """How many characters at the start of `text` are whole blocks that no further text can change.
 
-    A block ends at a blank line outside a code fence, once the line after it has begun and does not belong to a
-    list that may go on.
+    A block ends at a blank line outside a code fence, once the line after it has begun and does not belong to
+    a list that may go on.
     """
     fence: str | None = None
     in_list = False

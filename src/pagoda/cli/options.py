@@ -13,9 +13,9 @@ _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def parse_count(text: str) -> int:
-    """A positive whole number, with vLLM's suffixes: 32k is 32,000 and 32K is 32,768; m, g, t and M, G, T alike.
+    """A positive whole number, with vLLM's suffixes: 32k is 32,000 and 32K is 32,768.
 
-    Raises typer.BadParameter.
+    So are m, g, t and M, G, T. Raises typer.BadParameter.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgtKMGT]?)", text.strip())
     if not found:
@@ -59,7 +59,7 @@ MaxModelLen = Annotated[
     typer.Option(
         parser=parse_count,
         metavar="TOKENS",
-        help="Longest prompt and answer together, such as 4096 or 32k. Default: the model's, or what fits in memory.",
+        help="Longest prompt and answer together, such as 4096 or 32k. Default: what model and memory allow.",
         rich_help_panel=ENGINE,
     ),
 ]

