@@ -35,6 +35,7 @@ def check_weights(checkpoint: Checkpoint) -> None:
             f"{checkpoint.path} announces {config.num_hidden_layers:,} layers but has {len(names):,} tensors"
         )
     for name, shape in build_program(config).weight_shapes().items():
+        checkpoint.format(name)  # raises for a type that is not supported
         found = checkpoint.shape(name)
         if found != shape:
             raise CheckpointError(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pagoda.models.config import ModelConfig
-from pagoda.weights.tensor import Tensor
+from pagoda.weights.tensor import Format, Tensor
 
 MAX_SIZE = 1 << 30  #: far above any size of a model, far below what overflows
 MAX_HEAD_DIM = 1024
@@ -36,6 +36,10 @@ class Checkpoint(Protocol):
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a tensor without reading it. Raises CheckpointError as `tensor` does."""
+        ...
+
+    def format(self, name: str) -> Format:
+        """The format of a tensor without reading it. Raises CheckpointError as `tensor` does."""
         ...
 
     def tensor(self, name: str) -> Tensor:

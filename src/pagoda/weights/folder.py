@@ -11,7 +11,7 @@ from pagoda.models.config import ModelConfig
 from pagoda.weights.checkpoint import CheckpointError
 from pagoda.weights.hf_config import model_config, read_json
 from pagoda.weights.safetensors import SafetensorsFile
-from pagoda.weights.tensor import Tensor
+from pagoda.weights.tensor import Format, Tensor
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -62,6 +62,9 @@ class FolderCheckpoint:
 
     def shape(self, name: str) -> tuple[int, ...]:
         return self._home(name).tensors[name].shape
+
+    def format(self, name: str) -> Format:
+        return self._home(name).format(name)
 
     def tensor(self, name: str) -> Tensor:
         return self._home(name).tensor(name)

@@ -16,7 +16,7 @@ from pagoda.models.config import ModelConfig, RopeScaling
 from pagoda.weights.checkpoint import CheckpointError, check_config
 from pagoda.weights.gguf import GGUFFile, TensorInfo
 from pagoda.weights.gguf_tensors import FORMATS, as_tensor, hugging_face_name, rows_of_neighbour_pairs
-from pagoda.weights.tensor import Tensor
+from pagoda.weights.tensor import Format, Tensor
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 #: texts of control tokens that end an answer, for files whose metadata names only one of theirs
@@ -67,6 +67,9 @@ class GGUFCheckpoint:
 
     def shape(self, name: str) -> tuple[int, ...]:
         return self._info(name).shape
+
+    def format(self, name: str) -> Format:
+        return FORMATS[self._info(name).type.name]
 
     def tensor(self, name: str) -> Tensor:
         info = self._info(name)

@@ -91,13 +91,19 @@ class QuantizedCheckpoint:
     def shape(self, name: str) -> tuple[int, ...]:
         return self._checkpoint.shape(name)
 
-    def tensor(self, name: str) -> Tensor:
-        tensor = self._checkpoint.tensor(name)
-        if len(tensor.shape) != 2 or tensor.shape[1] % GROUP:
-            return tensor
+    def format(self, name: str) -> Format:
+        stored, shape = self._checkpoint.format(name), self._checkpoint.shape(name)
+        if len(shape) != 2 or shape[1] % GROUP:
+            return stored
         if self._quantization == "int8" or name in OUTER:
-            return tensor if tensor.format.quantised else quantize_int8(tensor)
-        return tensor if tensor.format in (Format.INT4, Format.INT4_OFFSET) else quantize_int4(tensor)
+            return stored if stored.quantised else Format.INT8
+        return stored if stored is Format.INT4 else Format.INT4_OFFSET
+
+    def tensor(self, name: str) -> Tensor:
+        tensor, wanted = self._checkpoint.tensor(name), self.format(name)
+        if tensor.format is wanted:
+            return tensor
+        return quantize_int8(tensor) if wanted is Format.INT8 else quantize_int4(tensor)
 
     def close(self) -> None:
         self._checkpoint.close()

@@ -68,15 +68,21 @@ class SafetensorsFile:
         header = _json_object(path, data[8 : 8 + header_bytes])
         return cls(path, MappingProxyType(_infos(path, header, 8 + header_bytes, len(data))), data)
 
+    def format(self, name: str) -> Format:
+        """Raises CheckpointError for a type that is not supported."""
+        dtype = self.tensors[name].dtype
+        if dtype not in _FORMATS:
+            _fail(self.path, f"stores tensor {name!r} as {dtype}; Pagoda reads {', '.join(_FORMATS)}")
+        return _FORMATS[dtype]
+
     def tensor(self, name: str) -> Tensor:
         """A view of the map. Raises CheckpointError for a type that is not supported and after close()."""
         info = self.tensors[name]
         if self._data is None:
             _fail(self.path, f"has been closed; open it again to read {name}")
-        if info.dtype not in _FORMATS:
-            _fail(self.path, f"stores tensor {name!r} as {info.dtype}; Pagoda reads {', '.join(_FORMATS)}")
+        kind = self.format(name)
         values = np.frombuffer(self._data, _VIEWS[info.dtype], math.prod(info.shape), info.offset)
-        return Tensor(name, _FORMATS[info.dtype], info.shape, values.reshape(info.shape))
+        return Tensor(name, kind, info.shape, values.reshape(info.shape))
 
     def close(self) -> None:
         """Lets go of the map: the memory goes when the last view of it does."""

@@ -29,6 +29,20 @@ class Format(enum.Enum):
     def quantised(self) -> bool:
         return self in (Format.INT8, Format.INT4, Format.INT4_OFFSET)
 
+    def nbytes(self, values: int) -> int:
+        """Bytes that many values take, scales and offsets included (whole groups if quantised)."""
+        match self:
+            case Format.F32:
+                return 4 * values
+            case Format.F16 | Format.BF16:
+                return 2 * values
+            case Format.INT8:
+                return values // GROUP * (GROUP + 2)
+            case Format.INT4:
+                return values // GROUP * (GROUP // 2 + 2)
+            case Format.INT4_OFFSET:
+                return values // GROUP * (GROUP // 2 + 4)
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
