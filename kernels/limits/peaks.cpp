@@ -1,6 +1,5 @@
 #include "peaks.h"
 
-#include <algorithm>
 #include <cstring>
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -11,20 +10,14 @@
 namespace pagoda::peaks {
 namespace {
 
-// Independent sums, enough to fill two units of five cycles' latency each.
-constexpr int kChains = 12;
-constexpr int64_t kRepeats = 8;  // of all chains between looks at the count
-
-// Hides from the compiler that sums and operands are known, so that nothing is folded or left out.
-#define PAGODA_HIDE_X86(value) asm volatile("" : "+v"(value))
+// Hides from the compiler what a value is, so that nothing is folded or left out.
+#define PAGODA_HIDE(value) asm volatile("" : "+v"(value))
 
 template <typename Vector>
-void keep(const Vector* sums, uint32_t* sink) {
-  for (int c = 0; c < kChains; ++c) {
-    uint32_t word;
-    std::memcpy(&word, &sums[c], sizeof word);
-    *sink ^= word;
-  }
+void keep(const Vector& sum, uint32_t* sink) {
+  uint32_t word;
+  std::memcpy(&word, &sum, sizeof word);
+  *sink ^= word;
 }
 
 #ifdef PAGODA_X86
@@ -33,63 +26,71 @@ void keep(const Vector* sums, uint32_t* sink) {
 #define PAGODA_AVX512 __attribute__((target("avx512f")))
 #define PAGODA_AVX2 __attribute__((target("avx2,fma")))
 
-// Repeats `step`, which makes `each` operations on sums[c], until there are enough of them.
-#define PAGODA_REPEAT(each, step)                                      \
-  int64_t done = 0;                                                    \
-  for (; done < operations; done += int64_t{each} * kChains * kRepeats) \
-    for (int64_t i = 0; i < kRepeats; ++i)                             \
-      for (int c = 0; c < kChains; ++c) {                              \
-        step;                                                          \
-        PAGODA_HIDE_X86(sums[c]);                                      \
-      }
+// Twelve independent sums, enough to fill two units of five cycles' latency each. They are variables rather than an
+// array, which compilers leave in memory.
+#define PAGODA_ALL(what) \
+  what(s0) what(s1) what(s2) what(s3) what(s4) what(s5) what(s6) what(s7) what(s8) what(s9) what(s10) what(s11)
+#define PAGODA_CLEAR(sum) decltype(zero) sum = zero;
+#define PAGODA_KEEP(sum) keep(sum, sink);
+
+// The body of a loop function: repeats `step(sum)`, which makes `each` operations, until there are enough of them.
+#define PAGODA_LOOP(each, step)                               \
+  PAGODA_ALL(PAGODA_CLEAR)                                    \
+  int64_t done = 0;                                           \
+  for (; done < operations; done += int64_t{each} * 12 * 8)   \
+    for (int repeat = 0; repeat < 8; ++repeat) {              \
+      PAGODA_ALL(step)                                        \
+    }                                                         \
+  PAGODA_ALL(PAGODA_KEEP)                                     \
+  return done;
 
 PAGODA_VNNI int64_t int8_avx512(int64_t operations, uint32_t* sink) {
-  __m512i a = _mm512_set1_epi8(1), b = a, sums[kChains] = {};
-  PAGODA_HIDE_X86(a);
-  PAGODA_HIDE_X86(b);
-  PAGODA_REPEAT(128, sums[c] = _mm512_dpbusd_epi32(sums[c], a, b))
-  keep(sums, sink);
-  return done;
+  __m512i zero = _mm512_setzero_si512(), a = _mm512_set1_epi8(1);
+  PAGODA_HIDE(a);
+#define PAGODA_STEP(sum) sum = _mm512_dpbusd_epi32(sum, a, a); PAGODA_HIDE(sum);
+  PAGODA_LOOP(128, PAGODA_STEP)
+#undef PAGODA_STEP
 }
 
 PAGODA_BF16 int64_t bf16_avx512(int64_t operations, uint32_t* sink) {
+  __m512 zero = _mm512_setzero_ps();
   __m512i bits = _mm512_set1_epi16(0x3f80);  // 1.0
-  PAGODA_HIDE_X86(bits);
-  const __m512bh a = reinterpret_cast<__m512bh>(bits), b = a;
-  __m512 sums[kChains] = {};
-  PAGODA_REPEAT(64, sums[c] = _mm512_dpbf16_ps(sums[c], a, b))
-  keep(sums, sink);
-  return done;
+  PAGODA_HIDE(bits);
+  const __m512bh a = reinterpret_cast<__m512bh>(bits);
+#define PAGODA_STEP(sum) sum = _mm512_dpbf16_ps(sum, a, a); PAGODA_HIDE(sum);
+  PAGODA_LOOP(64, PAGODA_STEP)
+#undef PAGODA_STEP
 }
 
 PAGODA_AVX512 int64_t f32_avx512(int64_t operations, uint32_t* sink) {
-  __m512 a = _mm512_set1_ps(0.5f), b = a, sums[kChains] = {};
-  PAGODA_HIDE_X86(a);
-  PAGODA_HIDE_X86(b);
-  PAGODA_REPEAT(32, sums[c] = _mm512_fmadd_ps(a, b, sums[c]))
-  keep(sums, sink);
-  return done;
+  __m512 zero = _mm512_setzero_ps(), a = _mm512_set1_ps(0.5f);
+  PAGODA_HIDE(a);
+#define PAGODA_STEP(sum) sum = _mm512_fmadd_ps(a, a, sum); PAGODA_HIDE(sum);
+  PAGODA_LOOP(32, PAGODA_STEP)
+#undef PAGODA_STEP
 }
 
 PAGODA_AVX2 int64_t int8_avx2(int64_t operations, uint32_t* sink) {
-  __m256i a = _mm256_set1_epi8(1), b = a, ones = _mm256_set1_epi16(1), sums[kChains] = {};
-  PAGODA_HIDE_X86(a);
-  PAGODA_HIDE_X86(b);
-  PAGODA_HIDE_X86(ones);
-  // The operand is hidden anew each time: the product must be made again.
-  PAGODA_REPEAT(64, __m256i fresh = a; PAGODA_HIDE_X86(fresh);
-                sums[c] = _mm256_add_epi32(sums[c], _mm256_madd_epi16(_mm256_maddubs_epi16(fresh, b), ones)))
-  keep(sums, sink);
-  return done;
+  __m256i zero = _mm256_setzero_si256(), a = _mm256_set1_epi8(1), ones = _mm256_set1_epi16(1);
+  PAGODA_HIDE(a);
+  PAGODA_HIDE(ones);
+  __m256i product;
+  // The product is hidden, since it would be the same each time.
+#define PAGODA_STEP(sum)                                            \
+  product = _mm256_maddubs_epi16(a, a);                             \
+  PAGODA_HIDE(product);                                             \
+  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(product, ones));    \
+  PAGODA_HIDE(sum);
+  PAGODA_LOOP(64, PAGODA_STEP)
+#undef PAGODA_STEP
 }
 
 PAGODA_AVX2 int64_t f32_avx2(int64_t operations, uint32_t* sink) {
-  __m256 a = _mm256_set1_ps(0.5f), b = a, sums[kChains] = {};
-  PAGODA_HIDE_X86(a);
-  PAGODA_HIDE_X86(b);
-  PAGODA_REPEAT(16, sums[c] = _mm256_fmadd_ps(a, b, sums[c]))
-  keep(sums, sink);
-  return done;
+  __m256 zero = _mm256_setzero_ps(), a = _mm256_set1_ps(0.5f);
+  PAGODA_HIDE(a);
+#define PAGODA_STEP(sum) sum = _mm256_fmadd_ps(a, a, sum); PAGODA_HIDE(sum);
+  PAGODA_LOOP(16, PAGODA_STEP)
+#undef PAGODA_STEP
 }
 #endif
 
@@ -106,7 +107,7 @@ int64_t portable(int64_t operations, uint32_t* sink) {
     for (int j = 0; j < kLanes; ++j) sums[j] += static_cast<Sum>(a[j]) * static_cast<Sum>(b[j]);
     asm volatile("" : : "r"(a), "r"(b), "r"(sums) : "memory");
   }
-  keep(reinterpret_cast<const Sum(*)[1]>(sums), sink);
+  for (const Sum& sum : sums) keep(sum, sink);
   return done;
 }
 
