@@ -11,17 +11,16 @@ namespace pagoda {
 
 class ArrayView {
  public:
-  // Throws std::invalid_argument when the object is no array of `item_bytes` a value in `dimensions`.
-  ArrayView(nanobind::handle array, const char* name, int64_t item_bytes, int dimensions, bool contiguous) {
-    const int flags = contiguous ? PyBUF_C_CONTIGUOUS : PyBUF_STRIDED_RO;
-    if (PyObject_GetBuffer(array.ptr(), &view_, flags) != 0) {
-      PyErr_Clear();
-      throw std::invalid_argument(std::string(name) + (contiguous ? " is not a C-contiguous array" : " is not an array"));
-    }
-    if (view_.itemsize != item_bytes || view_.ndim != dimensions) {
+  // Any strides. Throws std::invalid_argument when the object is no array of `item_bytes` a value.
+  ArrayView(nanobind::handle array, const char* name, int64_t item_bytes, int dimensions)
+      : ArrayView(array, name, item_bytes, dimensions, PyBUF_STRIDED_RO) {}
+
+  // A C-contiguous array of the given type: 'i' for int32, 'f' for float32.
+  ArrayView(nanobind::handle array, const char* name, char type, int dimensions)
+      : ArrayView(array, name, int64_t{4}, dimensions, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) {
+    if (!view_.format || view_.format[0] != type || view_.format[1] != 0) {
       PyBuffer_Release(&view_);
-      throw std::invalid_argument(std::string(name) + " must have " + std::to_string(dimensions) +
-                                  " dimensions and values of " + std::to_string(item_bytes) + " bytes");
+      throw std::invalid_argument(std::string(name) + " must hold " + (type == 'i' ? "int32" : "float32"));
     }
   }
   ~ArrayView() { PyBuffer_Release(&view_); }
@@ -34,6 +33,18 @@ class ArrayView {
   int64_t stride(int dimension) const { return view_.strides[dimension]; }   // bytes
 
  private:
+  ArrayView(nanobind::handle array, const char* name, int64_t item_bytes, int dimensions, int flags) {
+    if (PyObject_GetBuffer(array.ptr(), &view_, flags) != 0) {
+      PyErr_Clear();
+      throw std::invalid_argument(std::string(name) + " is not an array of the wanted layout");
+    }
+    if (view_.itemsize != item_bytes || view_.ndim != dimensions) {
+      PyBuffer_Release(&view_);
+      throw std::invalid_argument(std::string(name) + " must have " + std::to_string(dimensions) +
+                                  " dimension(s) and values of " + std::to_string(item_bytes) + " bytes");
+    }
+  }
+
   Py_buffer view_;
 };
 

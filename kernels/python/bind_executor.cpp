@@ -3,6 +3,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
@@ -58,7 +59,7 @@ int add_weight(Executor& self, int format, nb::handle data, nb::handle scales, n
   source.format = static_cast<WeightFormat>(format);
   const bool quantised = source.format >= WeightFormat::int8;
   const int64_t item = quantised ? 1 : source.format == WeightFormat::f32 ? 4 : 2;
-  const ArrayView values(data, "data", item, quantised ? 3 : 2, false);
+  const ArrayView values(data, "data", item, quantised ? 3 : 2);
   source.n = values.size(0);
   source.data = values.data<void>();
   source.row_stride = values.stride(0);
@@ -74,10 +75,10 @@ int add_weight(Executor& self, int format, nb::handle data, nb::handle scales, n
   }
   source.k = groups * pagoda::kGroup;
   source.group_stride = values.stride(1);
-  const ArrayView scale(scales, "scales", 2, 2, false);
+  const ArrayView scale(scales, "scales", int64_t{2}, 2);
   const bool with_offsets = source.format == WeightFormat::int4_offset;
   std::optional<ArrayView> offset;
-  if (with_offsets) offset.emplace(offsets, "offsets", 2, 2, false);
+  if (with_offsets) offset.emplace(offsets, "offsets", int64_t{2}, 2);
   source.scales = scale.data<void>();
   source.scale_row_stride = scale.stride(0);
   source.scale_group_stride = scale.stride(1);
@@ -95,7 +96,7 @@ int add_weight(Executor& self, int format, nb::handle data, nb::handle scales, n
 }
 
 int add_vector(Executor& self, nb::handle values) {
-  const ArrayView view(values, "values", 4, 1, true);
+  const ArrayView view(values, "values", 'f', 1);
   return self.add_vector(view.data<float>(), view.size(0));
 }
 
@@ -117,9 +118,9 @@ using Logits = nb::ndarray<nb::numpy, const float, nb::ndim<2>, nb::c_contig>;
 Logits step(nb::handle_t<Executor> self, nb::handle token_ids, nb::handle query_lens, nb::handle context_lens,
             nb::handle block_tables, nb::handle logits_rows) {
   Executor& executor = nb::cast<Executor&>(self);
-  const ArrayView tokens(token_ids, "token_ids", 4, 1, true), queries(query_lens, "query_lens", 4, 1, true);
-  const ArrayView contexts(context_lens, "context_lens", 4, 1, true), tables(block_tables, "block_tables", 4, 2, true);
-  const ArrayView wanted(logits_rows, "logits_rows", 4, 1, true);
+  const ArrayView tokens(token_ids, "token_ids", 'i', 1), queries(query_lens, "query_lens", 'i', 1);
+  const ArrayView contexts(context_lens, "context_lens", 'i', 1), tables(block_tables, "block_tables", 'i', 2);
+  const ArrayView wanted(logits_rows, "logits_rows", 'i', 1);
   pagoda::StepInput input{};
   input.token_ids = tokens.data<int32_t>();
   input.tokens = tokens.size(0);

@@ -1,0 +1,133 @@
+"""The compiled module: the CPU executor and the sampler (kernels/)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+def available_threads() -> int:
+    """Physical cores this process may use, within the CPU quota of its control groups; at least 1."""
+
+def best_isa() -> str:
+    """The best instruction set this machine runs: "portable", "avx2" or "avx512"."""
+
+class Executor:
+    """Runs the fused operations of a program (kernels/executor/executor.h).
+
+    Weights, vectors and buffers are named by the numbers their `add_` methods return; -1 stands for no vector and, as
+    an output, -2 for the logits. Every method raises ValueError when its arguments break the contract.
+    """
+
+    def __init__(
+        self,
+        isa: str,
+        threads: int,
+        vocab_size: int,
+        max_tokens: int,
+        max_context: int,
+        num_blocks: int,
+        layers: int,
+        heads: int,
+        kv_heads: int,
+        head_dim: int,
+    ) -> None: ...
+    def add_weight(
+        self,
+        format: int,
+        data: npt.NDArray[np.generic],
+        scales: npt.NDArray[np.float16] | None = None,
+        offsets: npt.NDArray[np.float16] | None = None,
+    ) -> int:
+        """Copies and packs a weight given as in weights/tensor.py."""
+
+    def add_vector(self, values: npt.NDArray[np.float32]) -> int: ...
+    def add_buffer(self, width: int) -> int: ...
+    def set_rotary(self, cosine: int, sine: int) -> None:
+        """Vectors of max_context * head_dim / 2 values."""
+
+    def add_embedding(self, weight: int, out: int) -> None: ...
+    def add_product(
+        self,
+        input: int,
+        norm: int,
+        norm_eps: float,
+        selected: bool,
+        gated: bool,
+        parts: Sequence[tuple[int, int, int, bool]],
+    ) -> None:
+        """parts: (weight, bias, out, whether to add to what out holds)."""
+
+    def add_attention(
+        self,
+        layer: int,
+        q: int,
+        k: int,
+        v: int,
+        out: int,
+        query_norm: int,
+        query_norm_eps: float,
+        key_norm: int,
+        key_norm_eps: float,
+        scale: float,
+    ) -> None: ...
+    def finish(self) -> None:
+        """Ends the adding; steps may follow."""
+
+    def step(
+        self,
+        token_ids: npt.NDArray[np.int32],
+        query_lens: npt.NDArray[np.int32],
+        context_lens: npt.NDArray[np.int32],
+        block_tables: npt.NDArray[np.int32],
+        logits_rows: npt.NDArray[np.int32],
+    ) -> npt.NDArray[np.float32]:
+        """Logits (rows, vocab), valid until the next step. Releases the GIL."""
+
+    def set_profiling(self, on: bool) -> None: ...
+    def profile(self) -> list[tuple[str, float, float, int]]:
+        """(operation, seconds working, seconds waiting, calls)."""
+
+    @property
+    def weight_bytes(self) -> int: ...
+    @property
+    def cache_bytes(self) -> int: ...
+
+class SampleRow:
+    """A request's sampling settings and, with penalties, its token counts."""
+
+    def __init__(
+        self,
+        vocab: int,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        min_p: float,
+        repetition_penalty: float,
+        frequency_penalty: float,
+        presence_penalty: float,
+        logprobs: int,
+        seed: int,
+    ) -> None: ...
+    def add_prompt(self, token_ids: Sequence[int]) -> None: ...
+    def add_output(self, token_ids: Sequence[int]) -> None: ...
+    @property
+    def num_output(self) -> int:
+        """Tokens given to add_output."""
+
+class RowSampler:
+    """Chooses tokens; keeps working memory. One call at a time."""
+
+    def __init__(self) -> None: ...
+    def sample(
+        self,
+        logits: npt.NDArray[np.float32],
+        rows: Sequence[SampleRow],
+        positions: Sequence[int],
+        banned: Sequence[tuple[int, Sequence[int]]],
+    ) -> tuple[list[int], list[tuple[float, int, list[int], list[float]] | None]]: ...
+    def logprobs(
+        self, logits: npt.NDArray[np.float32], token: int, count: int
+    ) -> tuple[float, int, list[int], list[float]]: ...
+
+def sample_uniform(seed: int, position: int) -> float:
+    """The number in [0, 1) behind a draw."""
