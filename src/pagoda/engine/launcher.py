@@ -44,7 +44,7 @@ class EngineProcess:
         ours.sendall(encode_frame(config))
         return cls(process, ours, oom_kills())
 
-    def end(self, timeout: float = 2.0) -> None:
+    def end(self, timeout: float) -> None:
         """Kills the process unless it ends by itself within `timeout` seconds, and reaps it."""
         try:
             self.process.wait(timeout)

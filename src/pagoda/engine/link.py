@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Iterator
+from collections import deque
 
 import msgspec
 
@@ -34,17 +34,19 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> list[bytes]:
         """Takes what has arrived; gives every complete frame."""
         self._buffer += data
+        frames = []
         start = 0
         while len(self._buffer) - start >= _PREFIX:
             end = start + _PREFIX + int.from_bytes(self._buffer[start : start + _PREFIX], "little")
             if len(self._buffer) < end:
                 break
-            yield bytes(self._buffer[start + _PREFIX : end])
+            frames.append(bytes(self._buffer[start + _PREFIX : end]))
             start = end
         del self._buffer[:start]
+        return frames
 
 
 class EngineLink:
@@ -53,21 +55,23 @@ class EngineLink:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._reader = FrameReader()
+        self._frames: deque[bytes] = deque()
         self._commands = msgspec.msgpack.Decoder(EngineCommand)
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
 
     def receive_config(self) -> EngineConfig:
         """The first message of a connection."""
-        while True:
-            for body in self._reader.feed(self._read()):
-                return msgspec.msgpack.decode(body, type=EngineConfig)
+        while not self._frames:
+            self._read()
+        return msgspec.msgpack.decode(self._frames.popleft(), type=EngineConfig)
 
     def receive(self, *, wait: bool) -> list[EngineCommand]:
         """The commands that have arrived; with `wait` sleeps until there is one."""
-        commands: list[EngineCommand] = []
-        while (wait and not commands) or self._poll.poll(0):
-            commands += [self._commands.decode(body) for body in self._reader.feed(self._read())]
+        while (wait and not self._frames) or self._poll.poll(0):
+            self._read()
+        commands = [self._commands.decode(frame) for frame in self._frames]
+        self._frames.clear()
         return commands
 
     def send(self, report: EngineReport) -> None:
@@ -76,11 +80,12 @@ class EngineLink:
         except OSError as error:
             raise LinkClosedError(str(error)) from error
 
-    def _read(self) -> bytes:
+    def _read(self) -> None:
+        """Takes what has arrived; sleeps until there is something."""
         try:
             data = self._socket.recv(_CHUNK)
         except OSError as error:
             raise LinkClosedError(str(error)) from error
         if not data:
             raise LinkClosedError("end of stream")
-        return data
+        self._frames += self._reader.feed(data)

@@ -44,6 +44,7 @@ CALM_SECONDS = 60.0  #: an engine that ran so long was well; suspicion and waiti
 MAX_FAILED_STARTS = 3  #: restarts in a row that do not get as far as Ready
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 10.0
+_PATIENCE = 2.0  #: seconds that a process gets to end by itself
 
 
 class EngineStartError(RuntimeError):
@@ -126,22 +127,23 @@ class EngineSupervisor:
 
     async def shutdown(self) -> None:
         """Ends the engine process; requests that run end with finish_reason "abort"."""
+        patience = _PATIENCE if self.status == "ready" else 0.0  # one that is loading does not listen
         self._set_status("dead", "the engine was shut down")
-        if self._connection is not None:
-            self._connection.send(Shutdown())
+        if self._started is not None and not self._started.done():
+            self._started.cancel()
         for live in list(self._live.values()):
             live.deliver(TokenDelta(live.command.request_id, [], "abort"))
         self._live.clear()
+        self._trials.clear()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
         if self._connection is not None:
+            self._connection.send(Shutdown())
             await self._connection.close()
         if self._process is not None:
-            if self._connection is None:
-                self._process.connection.close()
-            await asyncio.to_thread(self._process.end)
+            self._process.connection.close()
+            await asyncio.to_thread(self._process.end, patience)
             self._process = None
 
     async def _run(self) -> None:
@@ -168,7 +170,7 @@ class EngineSupervisor:
         self._connection = await EngineConnection.open(process.connection, self._on_report)
         await self._connection.closed.wait()
         self._connection = None
-        await asyncio.to_thread(process.end)
+        await asyncio.to_thread(process.end, _PATIENCE)
         return self._failure or f"the engine process {process.death_reason()}"
 
     def _on_report(self, report: EngineReport) -> None:
