@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from pagoda.cli.options import MODEL_HELP, Isa, MaxModelLen, Offline, QuantizationOption, Threads
+from pagoda.cli.options import (
+    MODEL_HELP,
+    ExecutorName,
+    ExecutorOption,
+    Isa,
+    MaxModelLen,
+    Offline,
+    QuantizationOption,
+    Threads,
+)
 
 
 def command(
@@ -27,6 +36,7 @@ def command(
     quantization: QuantizationOption = None,
     threads: Threads = None,
     isa: Isa = None,
+    executor: ExecutorOption = ExecutorName.CPU,
     offline: Offline = False,
 ) -> int:
     """Chat with a model in this terminal. With input from a pipe, answer it and stop."""
@@ -45,5 +55,6 @@ def command(
         max_num_seqs=1,
         num_threads=threads,
         isa=isa.value if isa else None,
+        executor=executor.value,
     )
     return run_chat(config, found.name, settings)

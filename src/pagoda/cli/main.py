@@ -53,8 +53,8 @@ def _root(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
     ] = False,
 ) -> None:
-    """Pagoda: a private LLM service on this machine, with its own engine, an OpenAI-compatible API, and a chat
-    in the browser or the terminal.
+    """Pagoda: a private LLM service on this machine, with its own engine, an OpenAI-compatible API, and a
+    chat in the browser or the terminal.
 
     Start with `pagoda up`: it fetches a small model and serves a chat at http://127.0.0.1:8000.
     """

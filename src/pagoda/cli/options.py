@@ -42,6 +42,13 @@ class InstructionSet(enum.StrEnum):
     AVX512 = "avx512"
 
 
+class ExecutorName(enum.StrEnum):
+    """What runs the model: the kernels, or the slow float32 reference to compare them with."""
+
+    CPU = "cpu"
+    REFERENCE = "reference"
+
+
 class DefaultSampling(enum.StrEnum):
     """Where sampling parameters come from that a request does not give."""
 
@@ -81,6 +88,10 @@ Threads = Annotated[
 Isa = Annotated[
     InstructionSet | None,
     typer.Option(help="At most this instruction set. Default: the best there is.", rich_help_panel=ENGINE),
+]
+ExecutorOption = Annotated[
+    ExecutorName,
+    typer.Option(help="The kernels, or the slow float32 reference in NumPy.", rich_help_panel=ENGINE),
 ]
 Offline = Annotated[
     bool, typer.Option("--offline", help="Never use the network; fail if the model is not here.")

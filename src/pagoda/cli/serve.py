@@ -11,6 +11,8 @@ from pagoda.cli.options import (
     MODEL_HELP,
     SERVER,
     DefaultSampling,
+    ExecutorName,
+    ExecutorOption,
     Isa,
     MaxModelLen,
     Offline,
@@ -91,6 +93,7 @@ def command(
     ] = True,
     threads: Threads = None,
     isa: Isa = None,
+    executor: ExecutorOption = ExecutorName.CPU,
     seed: Annotated[
         int, typer.Option(metavar="N", help="Seed of requests that give none.", rich_help_panel=ENGINE)
     ] = 0,
@@ -119,6 +122,7 @@ def command(
             enable_prefix_caching=enable_prefix_caching,
             num_threads=threads,
             isa=isa.value if isa else None,
+            executor=executor.value,
             seed=seed,
         )
     )

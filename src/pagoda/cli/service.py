@@ -43,6 +43,7 @@ class ServiceOptions:
     enable_prefix_caching: bool = True
     num_threads: int | None = None
     isa: str | None = None
+    executor: str = "cpu"
     seed: int = 0
 
 
@@ -94,6 +95,7 @@ def _engine_config(options: ServiceOptions, model: LocalModel) -> EngineConfig:
         enable_prefix_caching=options.enable_prefix_caching,
         num_threads=options.num_threads,
         isa=options.isa,
+        executor=options.executor,
         seed=options.seed,
     )
 
