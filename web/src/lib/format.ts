@@ -6,7 +6,8 @@ type Translate = (key: MessageKey, values?: Values) => string;
 
 /** A span of time: "180 ms", "2.4 s", "38 s", "2 min 5 s". */
 export function formatSeconds(t: Translate, seconds: number): string {
-  if (seconds < 0.9995) return t('stats.milliseconds', { value: Math.max(1, Math.round(seconds * 1000)) });
+  if (seconds < 0.001) return t('stats.milliseconds', { value: '<1' });
+  if (seconds < 0.9995) return t('stats.milliseconds', { value: Math.round(seconds * 1000) });
   if (seconds < 9.95) return t('stats.seconds', { value: seconds.toFixed(1) });
   if (seconds < 59.5) return t('stats.seconds', { value: Math.round(seconds) });
   const whole = Math.round(seconds);

@@ -40,7 +40,8 @@ export const en = {
   'composer.send': 'Send',
   'composer.stop': 'Stop',
   'composer.hint': 'Enter sends, Shift+Enter starts a new line',
-  'composer.caution': 'Answers can be wrong. Check what matters.',
+  'composer.caution': 'Answers can be wrong. Check them.',
+  'composer.wait': 'Sending works again as soon as the server answers.',
   'composer.context': '{used} of {total} tokens of context used',
 
   'message.you': 'You',
@@ -73,7 +74,7 @@ export const en = {
   'stats.cached': 'From cache',
   'stats.total': 'Time',
   'stats.first': 'First token',
-  'stats.queue': 'Waited in queue',
+  'stats.queue': 'In queue',
   'stats.speed': 'Tokens/s',
   'stats.seconds': '{value} s',
   'stats.milliseconds': '{value} ms',
@@ -109,6 +110,7 @@ export const en = {
 
   'parameters.title': 'Parameters',
   'parameters.open': 'Parameters',
+  'parameters.changed': 'Parameters (changed)',
   'parameters.close': 'Close parameters',
   'parameters.system': 'System prompt',
   'parameters.system.placeholder': 'How the model should behave, for example: answer in two sentences.',

@@ -42,7 +42,8 @@ export const zh: Messages = {
   'composer.send': '发送',
   'composer.stop': '停止',
   'composer.hint': 'Enter 发送，Shift+Enter 换行',
-  'composer.caution': '回答可能有误，重要内容请核实。',
+  'composer.caution': '回答可能有误，请核实。',
+  'composer.wait': '服务器恢复响应后即可发送。',
   'composer.context': '上下文已用 {used} / {total} 个词元',
 
   'message.you': '你',
@@ -111,6 +112,7 @@ export const zh: Messages = {
 
   'parameters.title': '参数',
   'parameters.open': '参数',
+  'parameters.changed': '参数（已修改）',
   'parameters.close': '关闭参数面板',
   'parameters.system': '系统提示词',
   'parameters.system.placeholder': '希望模型怎样表现，例如：用两句话回答。',

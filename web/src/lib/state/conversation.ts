@@ -60,10 +60,15 @@ export function titleOf(messages: readonly ChatMessage[]): string {
   return characters.length > 80 ? `${characters.slice(0, 79).join('')}…` : line;
 }
 
-/** What the model is sent: the system prompt and every message that says something. Reasoning stays behind. */
+/**
+ * What the model is sent: the system prompt and the conversation without its reasoning. A question that got no word of
+ * answer is left out with its empty answer, since many chat templates want the two sides to take turns.
+ */
 export function promptOf(messages: readonly ChatMessage[], systemPrompt: string): PromptMessage[] {
+  const empty = (message: ChatMessage | undefined): boolean =>
+    message?.role === 'assistant' && message.content.trim() === '';
   const spoken = messages
-    .filter((message) => message.content.trim() !== '')
+    .filter((message, index) => !empty(message) && !empty(messages[index + 1]))
     .map(({ role, content }): PromptMessage => ({ role, content }));
   return systemPrompt.trim() ? [{ role: 'system', content: systemPrompt.trim() }, ...spoken] : spoken;
 }

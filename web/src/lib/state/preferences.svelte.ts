@@ -58,6 +58,11 @@ export class Preferences {
   systemPrompt: string = $state('');
   sampling: Sampling = $state({ ...DEFAULT_SAMPLING });
 
+  /** The next answer is asked for in another way than the model's default. */
+  readonly parametersChanged: boolean = $derived(
+    this.systemPrompt.trim() !== '' || Object.values(this.sampling).some((value) => value !== null),
+  );
+
   private browserLanguage: Language = $state('en');
   readonly shown: Language = $derived(this.language === 'auto' ? this.browserLanguage : this.language);
 

@@ -23,16 +23,16 @@ function storey(ground: number, sizes: Sizes, above: number): Storey {
   const { wall, eave, room, roof } = sizes;
   const ceiling = ground - room;
   const ridge = ceiling - roof;
-  const lift = roof * 0.42;
+  const lift = roof * 0.5;
   const side = (s: number): string =>
-    `C${point(s * above * 1.02, ridge + roof * 0.5)} ${point(s * eave * 0.72, ceiling - lift * 0.25)} ${point(s * eave, ceiling - lift)}`;
+    `C${point(s * above * 1.06, ridge + roof * 0.42)} ${point(s * eave * 0.7, ceiling - roof * 0.16)} ${point(s * eave, ceiling - lift)}`;
   // From the ridge down to the upturned tip, along the eave, and up the other side.
   const outline =
     `M${point(-above, ridge)}${side(-1)}` +
-    `C${point(-eave * 0.8, ceiling + lift * 0.3)} ${point(-wall * 1.05, ceiling)} ${point(-wall * 0.9, ceiling)}` +
-    `H${round(wall * 0.9)}` +
-    `C${point(wall * 1.05, ceiling)} ${point(eave * 0.8, ceiling + lift * 0.3)} ${point(eave, ceiling - lift)}` +
-    `C${point(eave * 0.72, ceiling - lift * 0.25)} ${point(above * 1.02, ridge + roof * 0.5)} ${point(above, ridge)}Z`;
+    `C${point(-eave * 0.86, ceiling - roof * 0.06)} ${point(-eave * 0.7, ceiling)} ${point(-wall, ceiling)}` +
+    `H${round(wall)}` +
+    `C${point(eave * 0.7, ceiling)} ${point(eave * 0.86, ceiling - roof * 0.06)} ${point(eave, ceiling - lift)}` +
+    `C${point(eave * 0.7, ceiling - roof * 0.16)} ${point(above * 1.06, ridge + roof * 0.42)} ${point(above, ridge)}Z`;
   const columns = [-1, -0.36, 0.36, 1].map((share) => `M${point(share * wall * 0.86, ceiling)}V${round(ground)}`).join('');
   const railing = `M${point(-wall, ground - room * 0.28)}H${round(-wall * 0.31)}M${point(wall * 0.31, ground - room * 0.28)}H${round(wall)}`;
   return { roof: outline, room: columns + railing };
