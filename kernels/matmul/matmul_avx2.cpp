@@ -56,6 +56,7 @@ inline __m256i load_bytes(const std::byte* from) {
 template <WeightFormat F>
 struct FloatKernel {
   static constexpr int kRows = 6, kRowsOfTwo = 3, kRowsOfFour = 0;
+  static int64_t width(int64_t, int64_t rows) { return rows <= kRowsOfTwo ? 2 : 1; }
   // A step is one k, or the pair of k that bfloat16 weights are packed in.
   static constexpr int kStepK = F == WeightFormat::bf16 ? 2 : 1;
   static constexpr int64_t kStep = kBlock * (F == WeightFormat::f16 ? 2 : 4);
@@ -107,6 +108,7 @@ struct FloatKernel {
 template <WeightFormat F>
 struct QuantisedKernel {
   static constexpr int kRows = 4, kRowsOfTwo = 0, kRowsOfFour = 0;
+  static int64_t width(int64_t, int64_t) { return 1; }
   static constexpr size_t kCodes = F == WeightFormat::int8 ? kInt8Codes : kInt4Codes;
   static constexpr size_t kStride = kCodes + (F == WeightFormat::int4_offset ? 2 * kHalves : kHalves);
 

@@ -53,6 +53,7 @@ inline __m512 halves(const std::byte* from) {
 template <WeightFormat F>
 struct FloatKernel {
   static constexpr int kRows = 12, kRowsOfTwo = 12, kRowsOfFour = 6;
+  static int64_t width(int64_t, int64_t rows) { return rows <= kRowsOfFour ? 4 : 2; }
   static constexpr int64_t kStep = kBlock * (F == WeightFormat::f32 ? 4 : 2);
 
   template <int Rows, int Blocks>
@@ -82,6 +83,7 @@ struct FloatKernel {
 // bfloat16 pairs: VDPBF16PS, two k at a time in ascending order.
 struct BfloatKernel {
   static constexpr int kRows = 12, kRowsOfTwo = 12, kRowsOfFour = 6;
+  static int64_t width(int64_t, int64_t rows) { return rows <= kRowsOfFour ? 4 : 2; }
 
   template <int Rows, int Blocks>
   [[gnu::noinline]] static void run(const Tile& t) {
@@ -110,7 +112,10 @@ struct BfloatKernel {
 // its zero point, which is scaled and accumulated in float32, group after group.
 template <WeightFormat F>
 struct QuantisedKernel {
-  static constexpr int kRows = 6, kRowsOfTwo = 6, kRowsOfFour = 3;
+  static constexpr int kRows = 6, kRowsOfTwo = 6, kRowsOfFour = 0;
+  // A second block halves the loads of activations but reads two streams of weights, which the memory
+  // delivers more slowly than one: it pays when the weights are used more than once.
+  static int64_t width(int64_t tiles, int64_t) { return tiles > 1 ? 2 : 1; }
   static constexpr size_t kCodes = F == WeightFormat::int8 ? kInt8Codes : kInt4Codes;
   static constexpr size_t kStride = kCodes + (F == WeightFormat::int4_offset ? 2 * kHalves : kHalves);
 
@@ -140,8 +145,10 @@ struct QuantisedKernel {
     clear(acc);
     const std::byte* weight = t.weight;
     const int64_t stride = static_cast<int64_t>(t.block_bytes);
+    const std::byte* ahead = t.ahead;
     RowPointers<Rows> x(t);
     for (int64_t k = 0; k < t.k; k += kGroup, weight += kStride, x.advance(sizeof(QuantisedGroup))) {
+      for (int64_t line = 0; line < t.ahead_lines; ++line, ahead += 64) _mm_prefetch(ahead, _MM_HINT_T1);
       __m512i dot[Rows][Blocks];
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) {

@@ -22,6 +22,8 @@ struct Tile {
   float* out;                    // first row, first column
   int64_t out_stride;
   int64_t columns;               // that exist, at most 16 per block
+  const std::byte* ahead;        // this tile's share of the weights to prefetch,
+  int64_t ahead_lines;           // and how many cache lines of it in each group of k
   Store store;
 };
 
@@ -76,14 +78,18 @@ void call(int rows, int blocks, const Tile& tile) {
 }
 
 // Kernel::kRows is the most rows of a tile, kRowsOfTwo and kRowsOfFour the most of a tile two and four
-// blocks wide (0: never that wide). Rows are taken in panels whose
-// activations stay in the second-level cache; inside a panel each block (or few) of weights is used by
-// all row tiles before the next is read.
+// blocks wide (0: never that wide), and Kernel::width(tiles, rows) how many blocks wide the tiles are when
+// there are so many below each other, of at most so many rows.
+//
+// Rows are taken in panels whose activations stay in the second-level cache. Inside a panel each block (or
+// few) of weights is used by all row tiles before the next is read, and each tile prefetches its share
+// of the next, so that reading and computing overlap.
 template <class Kernel>
 void multiply(const Product& p) {
-  constexpr int64_t kPanelBytes = 384 * 1024;
+  constexpr int64_t kPanelBytes = 384 * 1024, kLine = 64;
   constexpr int64_t kMost = Kernel::kRows;
   const int64_t row_bytes = p.a.row_stride;
+  const int64_t block_bytes = static_cast<int64_t>(p.block_bytes);
   int64_t panel = kPanelBytes / row_bytes / kMost * kMost;
   if (panel < kMost) panel = kMost;
 
@@ -91,21 +97,25 @@ void multiply(const Product& p) {
     const int64_t rows = p.row1 - first < panel ? p.row1 - first : panel;
     const int64_t tiles = (rows + kMost - 1) / kMost;
     const int64_t least = rows / tiles, larger = rows % tiles;  // `larger` tiles have one row more
-    const int64_t most = least + (larger > 0);
-    const int64_t wide = most <= Kernel::kRowsOfFour ? 4 : most <= Kernel::kRowsOfTwo ? 2 : 1;
+    const int64_t wide = Kernel::width(tiles, least + (larger > 0));
+    const int64_t steps = tiles * ((p.k + kGroup - 1) / kGroup);
     for (int64_t b = p.block0, width; b < p.block1; b += width) {
       width = wide;
       while (width > p.block1 - b) width /= 2;
       const int64_t column = b * kBlock;
       Tile tile{};
-      tile.weight = p.weight + p.block_bytes * static_cast<size_t>(b);
+      tile.x_stride = row_bytes;
+      tile.weight = p.weight + block_bytes * b;
       tile.block_bytes = p.block_bytes;
       tile.k = p.k;
       tile.bias = p.bias ? p.bias + column : nullptr;
       tile.out_stride = p.out_stride;
       tile.columns = p.n - column < width * kBlock ? p.n - column : width * kBlock;
       tile.store = p.store;
-      tile.x_stride = row_bytes;
+      const int64_t left = p.block1 - b - width;
+      const int64_t next_lines = (left < width ? left : width) * block_bytes / kLine;
+      tile.ahead = tile.weight + block_bytes * width;
+      tile.ahead_lines = (next_lines + steps - 1) / steps;
       int64_t row = first;
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t count = least + (t < larger);
@@ -113,6 +123,7 @@ void multiply(const Product& p) {
         tile.out = p.out + row * p.out_stride + column;
         call<Kernel>(static_cast<int>(count), static_cast<int>(width), tile);
         row += count;
+        tile.ahead += next_lines * kLine / tiles;
       }
     }
   }
