@@ -157,12 +157,12 @@ void bind_executor(nb::module_& m) {
   nb::class_<Executor>(m, "Executor")
       .def(nb::new_(&make_executor), "isa"_a, "threads"_a, "vocab_size"_a, "max_tokens"_a, "max_context"_a,
            "num_blocks"_a, "layers"_a, "heads"_a, "kv_heads"_a, "head_dim"_a)
-      .def("add_weight", &add_weight, "format"_a, "data"_a, "scales"_a = nb::none(), "offsets"_a = nb::none())
+      .def("add_weight", &add_weight, "weight_format"_a, "data"_a, "scales"_a = nb::none(), "offsets"_a = nb::none())
       .def("add_vector", &add_vector, "values"_a)
       .def("add_buffer", &Executor::add_buffer, "width"_a)
       .def("set_rotary", &Executor::set_rotary, "cosine"_a, "sine"_a)
       .def("add_embedding", &Executor::add_embedding, "weight"_a, "out"_a)
-      .def("add_product", &add_product, "input"_a, "norm"_a, "norm_eps"_a, "selected"_a, "gated"_a, "parts"_a)
+      .def("add_product", &add_product, "x"_a, "norm"_a, "norm_eps"_a, "selected"_a, "gated"_a, "parts"_a)
       .def("add_attention", &add_attention, "layer"_a, "q"_a, "k"_a, "v"_a, "out"_a, "query_norm"_a,
            "query_norm_eps"_a, "key_norm"_a, "key_norm_eps"_a, "scale"_a)
       .def("finish", &Executor::finish)

@@ -14,8 +14,8 @@ def best_isa() -> str:
 class Executor:
     """Runs the fused operations of a program (kernels/executor/executor.h).
 
-    Weights, vectors and buffers are named by the numbers their `add_` methods return; -1 stands for no vector and, as
-    an output, -2 for the logits. Every method raises ValueError when its arguments break the contract.
+    Weights, vectors and buffers are named by the numbers their `add_` methods return; -1 stands for no vector
+    and, as an output, -2 for the logits. Every method raises ValueError when its arguments break the contract.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Executor:
     ) -> None: ...
     def add_weight(
         self,
-        format: int,
+        weight_format: int,
         data: npt.NDArray[np.generic],
         scales: npt.NDArray[np.float16] | None = None,
         offsets: npt.NDArray[np.float16] | None = None,
@@ -48,7 +48,7 @@ class Executor:
     def add_embedding(self, weight: int, out: int) -> None: ...
     def add_product(
         self,
-        input: int,
+        x: int,
         norm: int,
         norm_eps: float,
         selected: bool,
@@ -97,6 +97,7 @@ class SampleRow:
 
     def __init__(
         self,
+        *,
         vocab: int,
         temperature: float,
         top_k: int,
@@ -124,7 +125,9 @@ class RowSampler:
         rows: Sequence[SampleRow],
         positions: Sequence[int],
         banned: Sequence[tuple[int, Sequence[int]]],
-    ) -> tuple[list[int], list[tuple[float, int, list[int], list[float]] | None]]: ...
+    ) -> tuple[list[int], list[tuple[int, tuple[float, int, list[int], list[float]]]], list[tuple[int, str]]]:
+        """(tokens, [(row, logprobs)], [(row, error)]); logprobs are (logprob, rank, top ids, top logprobs)."""
+
     def logprobs(
         self, logits: npt.NDArray[np.float32], token: int, count: int
     ) -> tuple[float, int, list[int], list[float]]: ...

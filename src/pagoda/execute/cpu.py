@@ -29,7 +29,7 @@ def cache_block_bytes(program: Program) -> int:
 
 
 def choose_isa(wanted: str | None) -> str:
-    """The best instruction set of this machine, but at most `wanted`. Raises ValueError for an unknown name."""
+    """This machine's best instruction set, but at most `wanted`. Raises ValueError for an unknown name."""
     if wanted is not None and wanted not in ISAS:
         raise ValueError(f"unknown instruction set {wanted!r}; known: {', '.join(ISAS)}")
     best = _kernels.best_isa()
@@ -39,10 +39,10 @@ def choose_isa(wanted: str | None) -> str:
 class CpuExecutor:
     """Implements `Executor`; see base.py for the contract of a step.
 
-    max_model_len is the most tokens of one sequence. num_threads None means all CPUs the process may use. Weights are
-    copied, packed, from the checkpoint, which may be closed afterwards. `progress` is called with the number of
-    weights loaded and their total. Raises ValueError for sizes the kernels cannot run, CheckpointError for weights
-    that cannot be read, MemoryError when memory is short.
+    max_model_len is the most tokens of one sequence. num_threads None means all CPUs the process may use.
+    Weights are copied, packed, from the checkpoint, which may be closed afterwards. `progress` is called with
+    the number of weights loaded and their total. Raises ValueError for sizes the kernels cannot run,
+    CheckpointError for weights that cannot be read, MemoryError when memory is short.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class CpuExecutor:
         self._native.set_profiling(on)
 
     def profile(self) -> list[tuple[str, float, float, int]]:
-        """(operation, seconds working, seconds waiting for other threads, calls) as the first thread saw them."""
+        """(operation, seconds working, seconds waiting for others, calls) as the first thread saw them."""
         return self._native.profile()
 
     def _add_tensor(self, tensor: Tensor) -> int:
@@ -167,11 +167,14 @@ class CpuExecutor:
     def _add_attention(self, op: Attention, query_norm: HeadNorm | None, key_norm: HeadNorm | None) -> None:
         self._native.add_attention(
             op.layer,
-            *(self._buffers[name] for name in (op.q, op.k, op.v, op.out)),
-            self._number(query_norm and query_norm.weight),
-            query_norm.eps if query_norm else 0.0,
-            self._number(key_norm and key_norm.weight),
-            key_norm.eps if key_norm else 0.0,
+            self._buffers[op.q],
+            self._buffers[op.k],
+            self._buffers[op.v],
+            self._buffers[op.out],
+            self._number(None if query_norm is None else query_norm.weight),
+            0.0 if query_norm is None else query_norm.eps,
+            self._number(None if key_norm is None else key_norm.weight),
+            0.0 if key_norm is None else key_norm.eps,
             op.scale,
         )
 

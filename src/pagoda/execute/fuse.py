@@ -1,10 +1,10 @@
 """The fusion pass: a program becomes the few operations a layer that the CPU executor runs.
 
-    norm + q, k, v products        heads' norms + rotary embedding + cache + attention
-    output product + residual add  norm + gate and up products + silu(gate) * up      down product + residual add
+    norm, q, k and v products      head norms, rotary embedding, cache, attention
+    output product, residual add   norm, gate and up products, silu(gate) * up    down product, residual add
 
-The pass follows the values, not the order of lines: a norm is carried to the products that read it, an `Add` back
-into the product that made its operand, so that neither costs a pass over memory or a barrier of its own.
+The pass follows the values, not the order of lines: a norm is carried to the products that read it, an `Add`
+back into the product that made its operand, so that neither costs a pass over memory or a barrier.
 """
 
 from __future__ import annotations
