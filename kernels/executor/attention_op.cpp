@@ -31,12 +31,12 @@ void AttentionRunner::run(const AttentionOp& op, const Batch& batch, int thread)
       write(op, batch.sequences[static_cast<size_t>(w.sequence)], i % shape_.kv_heads, w.block, w.begin, w.end,
             work.head);
     }
-    pool_.barrier();
+    pool_.barrier(thread);
   }
   const Range mine = plan_.items_of(thread);
   for (int64_t i = mine.begin; i < mine.end; ++i) attend(op, batch, plan_.items()[static_cast<size_t>(i)], work);
   if (!plan_.merges().empty()) {
-    pool_.barrier();
+    pool_.barrier(thread);
     const Range joins = share_of(static_cast<int64_t>(plan_.merges().size()), thread, pool_.size());
     for (int64_t i = joins.begin; i < joins.end; ++i) {
       join(op, batch, plan_.merges()[static_cast<size_t>(i)], work);

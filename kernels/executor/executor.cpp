@@ -201,7 +201,7 @@ void Executor::run(int thread) {
       run(std::get<EmbeddingOp>(operation.op), thread);
     }
     const Clock::time_point done = timed ? Clock::now() : Clock::time_point();
-    pool_.barrier();
+    pool_.barrier(thread);
     if (timed) {
       operation.seconds += seconds_between(begin, done);
       operation.waiting += seconds_between(done, Clock::now());

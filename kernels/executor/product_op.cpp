@@ -85,7 +85,7 @@ void ProductRunner::run(const ProductOp& op, const Batch& batch, int thread) {
   }
   const Range mine = share_of(rows, thread, pool_.size());
   for (int64_t row = mine.begin; row < mine.end; ++row) prepare(op, batch, row, shared_, work.normed.data());
-  pool_.barrier();
+  pool_.barrier(thread);
   multiply(op, shared_, rows, thread);
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <set>
+#include <map>
 #include <sstream>
 #include <string>
 
@@ -24,28 +24,6 @@ std::string first_line(const std::string& path) {
   std::string line;
   std::getline(file, line);
   return line;
-}
-
-int usable_cores() {
-  // Machines with more CPUs than a cpu_set_t holds need a larger set: the call fails until it fits.
-  for (int limit = 1024; limit <= 1 << 18; limit *= 2) {
-    cpu_set_t* set = CPU_ALLOC(limit);
-    if (!set) return 1;
-    const size_t bytes = CPU_ALLOC_SIZE(limit);
-    CPU_ZERO_S(bytes, set);
-    const bool known = sched_getaffinity(0, bytes, set) == 0;
-    std::set<std::string> cores;
-    for (int cpu = 0; known && cpu < limit; ++cpu) {
-      if (!CPU_ISSET_S(cpu, bytes, set)) continue;
-      const std::string number = std::to_string(cpu);
-      const std::string siblings =
-          first_line("/sys/devices/system/cpu/cpu" + number + "/topology/thread_siblings_list");
-      cores.insert(siblings.empty() ? "cpu " + number : siblings);
-    }
-    CPU_FREE(set);
-    if (known) return std::max<int>(1, static_cast<int>(cores.size()));
-  }
-  return 1;
 }
 
 // CPUs' worth of time that `quota` and `period` allow, or infinity for "max", -1 and nonsense.
@@ -97,14 +75,61 @@ double cgroup_quota() {
 
 }  // namespace
 
+std::vector<std::vector<int>> usable_cores() {
+  // Machines with more CPUs than a cpu_set_t holds need a larger set: the call fails until it fits.
+  for (int limit = 1024; limit <= 1 << 18; limit *= 2) {
+    cpu_set_t* set = CPU_ALLOC(limit);
+    if (!set) break;
+    const size_t bytes = CPU_ALLOC_SIZE(limit);
+    CPU_ZERO_S(bytes, set);
+    const bool known = sched_getaffinity(0, bytes, set) == 0;
+    std::map<std::string, std::vector<int>> cores;
+    for (int cpu = 0; known && cpu < limit; ++cpu) {
+      if (!CPU_ISSET_S(cpu, bytes, set)) continue;
+      const std::string number = std::to_string(cpu);
+      const std::string siblings =
+          first_line("/sys/devices/system/cpu/cpu" + number + "/topology/thread_siblings_list");
+      cores[siblings.empty() ? "cpu " + number : siblings].push_back(cpu);
+    }
+    CPU_FREE(set);
+    if (!known) continue;
+    std::vector<std::vector<int>> found;
+    for (auto& [name, cpus] : cores) found.push_back(std::move(cpus));
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+  return {};
+}
+
+bool pin_to(const std::vector<int>& cpus) {
+  if (cpus.empty()) return false;
+  const int limit = *std::max_element(cpus.begin(), cpus.end()) + 1;
+  cpu_set_t* set = CPU_ALLOC(limit);
+  if (!set) return false;
+  const size_t bytes = CPU_ALLOC_SIZE(limit);
+  CPU_ZERO_S(bytes, set);
+  for (const int cpu : cpus) CPU_SET_S(cpu, bytes, set);
+  const bool agreed = sched_setaffinity(0, bytes, set) == 0;
+  CPU_FREE(set);
+  return agreed;
+}
+
+int current_cpu() { return sched_getcpu(); }
+
 int available_threads() {
-  const int cores = usable_cores();
+  const int cores = std::max(1, static_cast<int>(usable_cores().size()));
   const double quota = cgroup_quota();
   if (quota >= cores) return cores;
   return std::max(1, static_cast<int>(std::ceil(quota)));
 }
 
 #else
+
+std::vector<std::vector<int>> usable_cores() { return {}; }
+
+bool pin_to(const std::vector<int>&) { return false; }
+
+int current_cpu() { return -1; }
 
 int available_threads() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 

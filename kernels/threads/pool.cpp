@@ -1,5 +1,7 @@
 #include "pool.h"
 
+#include "cpu_set.h"
+
 #include <chrono>
 #include <stdexcept>
 #include <utility>
@@ -55,25 +57,43 @@ void Signal::advance() {
   if (sleepers_.load() > 0) wake_all(value_);
 }
 
-void Signal::wait_past(uint32_t seen) {
+void Signal::wait_past(uint32_t seen, std::vector<Place>& places, int self) {
   constexpr int kLooks = 32;  // between readings of the clock
-  const auto begin = std::chrono::steady_clock::now();
-  do {
-    for (int i = 0; i < kLooks; ++i) {
-      if (value() != seen) return;
-      relax();
-    }
-  } while (std::chrono::steady_clock::now() - begin < kSpin);
+  for (int i = 0; i < kLooks; ++i) {
+    if (value() != seen) return;
+    relax();
+  }
+  const int here = current_cpu();
+  places[static_cast<size_t>(self)].cpu.store(here, std::memory_order_relaxed);
+  bool alone = true;
+  for (size_t i = 0; i < places.size(); ++i) {
+    if (static_cast<int>(i) != self && places[i].cpu.load(std::memory_order_relaxed) == here) alone = false;
+  }
+  if (alone || here < 0) {
+    const auto begin = std::chrono::steady_clock::now();
+    do {
+      for (int i = 0; i < kLooks; ++i) {
+        if (value() != seen) return;
+        relax();
+      }
+    } while (std::chrono::steady_clock::now() - begin < kSpin);
+  }
   sleepers_.fetch_add(1);
   while (value_.load() == seen) sleep_while(value_, seen);
   sleepers_.fetch_sub(1);
+  places[static_cast<size_t>(self)].cpu.store(current_cpu(), std::memory_order_relaxed);
 }
 
-ThreadPool::ThreadPool(int threads) : size_(threads) {
+ThreadPool::ThreadPool(int threads)
+    : size_(threads), places_(static_cast<size_t>(threads < 1 || threads > 1024 ? 0 : threads)) {
   if (threads < 1 || threads > 1024) throw std::invalid_argument("the number of threads must be 1 to 1024");
+  std::vector<std::vector<int>> cores = usable_cores();
+  if (static_cast<int>(cores.size()) != threads) cores.assign(static_cast<size_t>(threads), {});
   threads_.reserve(static_cast<size_t>(threads - 1));
   try {
-    for (int i = 1; i < threads; ++i) threads_.emplace_back([this, i] { work(i); });
+    for (int i = 1; i < threads; ++i) {
+      threads_.emplace_back([this, i, cpus = cores[static_cast<size_t>(i)]] { work(i, cpus); });
+    }
   } catch (...) {
     stop();
     throw;
@@ -96,7 +116,7 @@ void ThreadPool::run(const std::function<void(int)>& body) {
     const uint32_t seen = done_.value();
     start_.advance();
     call(0, body);
-    done_.wait_past(seen);  // advances once a run
+    done_.wait_past(seen, places_, 0);  // advances once a run
   } else {
     call(0, body);
   }
@@ -112,9 +132,10 @@ void ThreadPool::call(int thread, const std::function<void(int)>& body) {
   }
 }
 
-void ThreadPool::work(int thread) {
+void ThreadPool::work(int thread, const std::vector<int>& cpus) {
+  (void)pin_to(cpus);  // a refusal costs speed alone
   for (uint32_t seen = 0;; ++seen) {
-    start_.wait_past(seen);
+    start_.wait_past(seen, places_, thread);
     const std::function<void(int)>* body = body_;
     if (!body) return;
     call(thread, *body);
@@ -122,14 +143,14 @@ void ThreadPool::work(int thread) {
   }
 }
 
-void ThreadPool::barrier() {
+void ThreadPool::barrier(int thread) {
   if (size_ == 1) return;
   const uint32_t seen = phase_.value();
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.advance();
   } else {
-    phase_.wait_past(seen);
+    phase_.wait_past(seen, places_, thread);
   }
 }
 

@@ -1,7 +1,9 @@
 // A pool of threads that run one body together, with barriers inside it.
 //
-// Waiting threads spin for some tens of microseconds, as long as neighbouring steps of a running engine
-// are apart, and then sleep in the kernel; an idle pool uses no CPU.
+// Waiting threads spin for some tens of microseconds and then sleep in the kernel; an idle pool uses no
+// CPU. A thread that would spin on the CPU of the very thread it waits for sleeps at once. A pool as
+// large as the process's set of cores binds each of its own threads to one of them, so that the
+// scheduler does not put two on one; the caller's thread is left as it is.
 #pragma once
 
 #include <atomic>
@@ -14,14 +16,20 @@
 
 namespace pagoda {
 
+// The CPU a thread was last seen on.
+struct alignas(64) Place {
+  std::atomic<int> cpu{-1};
+};
+
 // A counter that threads wait on.
 class alignas(64) Signal {
  public:
   uint32_t value() const { return value_.load(std::memory_order_acquire); }
   // Adds one and wakes every waiter.
   void advance();
-  // Returns once the counter is no longer `seen`.
-  void wait_past(uint32_t seen);
+  // Returns once the counter is no longer `seen`. `places` are those of all threads, the waiting one's
+  // at `self`.
+  void wait_past(uint32_t seen, std::vector<Place>& places, int self);
 
  private:
   std::atomic<uint32_t> value_{0};
@@ -43,15 +51,16 @@ class ThreadPool {
   // The first exception is thrown again here. Calls must not overlap.
   void run(const std::function<void(int)>& body);
 
-  // Inside run: returns once every thread has called it. A body that uses it must not throw.
-  void barrier();
+  // Inside run, with the number body was given: returns once every thread has called it. A body that uses it must not throw.
+  void barrier(int thread);
 
  private:
-  void work(int thread);
+  void work(int thread, const std::vector<int>& cpus);
   void call(int thread, const std::function<void(int)>& body);
   void stop();
 
   int size_;
+  std::vector<Place> places_;
   Signal start_, done_, phase_;
   alignas(64) std::atomic<int> running_{0};
   alignas(64) std::atomic<int> arrived_{0};
