@@ -56,9 +56,10 @@ inline __m256i load_bytes(const std::byte* from) {
 template <WeightFormat F>
 struct FloatKernel {
   static constexpr int kRows = 6, kRowsOfTwo = 3, kRowsOfFour = 0;
+  static constexpr int64_t kStepK = kGroup;
   static int64_t width(int64_t, int64_t rows) { return rows <= kRowsOfTwo ? 2 : 1; }
   // A step is one k, or the pair of k that bfloat16 weights are packed in.
-  static constexpr int kStepK = F == WeightFormat::bf16 ? 2 : 1;
+  static constexpr int kAtOnce = F == WeightFormat::bf16 ? 2 : 1;
   static constexpr int64_t kStep = kBlock * (F == WeightFormat::f16 ? 2 : 4);
 
   static inline __m256 load(const std::byte* from, int which) {
@@ -94,9 +95,9 @@ struct FloatKernel {
     const std::byte* weight = t.weight;
     RowPointers<Rows> x(t);
     int64_t k = 0;
-    for (; k + kStepK <= t.k; k += kStepK, weight += kStep, x.advance(4 * kStepK)) {
+    for (; k + kAtOnce <= t.k; k += kAtOnce, weight += kStep, x.advance(4 * kAtOnce)) {
 #pragma GCC unroll 2
-      for (int which = 0; which < kStepK; ++which) step<Rows, Blocks>(acc, weight, x, which, t);
+      for (int which = 0; which < kAtOnce; ++which) step<Rows, Blocks>(acc, weight, x, which, t);
     }
     if (k < t.k) step<Rows, Blocks>(acc, weight, x, 0, t);
     store(acc, t);
@@ -108,6 +109,7 @@ struct FloatKernel {
 template <WeightFormat F>
 struct QuantisedKernel {
   static constexpr int kRows = 4, kRowsOfTwo = 0, kRowsOfFour = 0;
+  static constexpr int64_t kStepK = kGroup;
   static int64_t width(int64_t, int64_t) { return 1; }
   static constexpr size_t kCodes = F == WeightFormat::int8 ? kInt8Codes : kInt4Codes;
   static constexpr size_t kStride = kCodes + (F == WeightFormat::int4_offset ? 2 * kHalves : kHalves);

@@ -49,11 +49,23 @@ inline __m512 halves(const std::byte* from) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
 
+inline const std::byte* prefetch(const std::byte* from, int64_t lines) {
+  for (int64_t i = 0; i < lines; ++i, from += 64) _mm_prefetch(from, _MM_HINT_T1);
+  return from;
+}
+
+// Enough chains of dependent instructions to keep the units busy, with as few streams of weights as that
+// allows where each weight is used once.
+inline int64_t float_width(int64_t tiles, int64_t rows) {
+  return tiles > 1 ? 2 : rows < 4 ? 4 : rows < 8 ? 2 : 1;
+}
+
 // float32 and float16: a fused multiply-add per k in ascending order.
 template <WeightFormat F>
 struct FloatKernel {
-  static constexpr int kRows = 12, kRowsOfTwo = 12, kRowsOfFour = 6;
-  static int64_t width(int64_t, int64_t rows) { return rows <= kRowsOfFour ? 4 : 2; }
+  static constexpr int kRows = 12, kRowsOfTwo = 12, kRowsOfFour = 3;
+  static constexpr int64_t kStepK = 16;
+  static int64_t width(int64_t tiles, int64_t rows) { return float_width(tiles, rows); }
   static constexpr int64_t kStep = kBlock * (F == WeightFormat::f32 ? 4 : 2);
 
   template <int Rows, int Blocks>
@@ -61,8 +73,10 @@ struct FloatKernel {
     __m512 acc[Rows][Blocks];
     clear(acc);
     const std::byte* weight = t.weight;
+    const std::byte* ahead = t.ahead;
     RowPointers<Rows> x(t);
     for (int64_t k = 0; k < t.k; ++k, weight += kStep, x.advance(4)) {
+      if (k % kStepK == 0) ahead = prefetch(ahead, t.ahead_lines);
       __m512 w[Blocks];
 #pragma GCC unroll 4
       for (int b = 0; b < Blocks; ++b) {
@@ -82,16 +96,19 @@ struct FloatKernel {
 
 // bfloat16 pairs: VDPBF16PS, two k at a time in ascending order.
 struct BfloatKernel {
-  static constexpr int kRows = 12, kRowsOfTwo = 12, kRowsOfFour = 6;
-  static int64_t width(int64_t, int64_t rows) { return rows <= kRowsOfFour ? 4 : 2; }
+  static constexpr int kRows = 12, kRowsOfTwo = 12, kRowsOfFour = 3;
+  static constexpr int64_t kStepK = 16;
+  static int64_t width(int64_t tiles, int64_t rows) { return float_width(tiles, rows); }
 
   template <int Rows, int Blocks>
   [[gnu::noinline]] static void run(const Tile& t) {
     __m512 acc[Rows][Blocks];
     clear(acc);
     const std::byte* weight = t.weight;
+    const std::byte* ahead = t.ahead;
     RowPointers<Rows> x(t);
     for (int64_t k = 0; k < t.k; k += 2, weight += 64, x.advance(4)) {
+      if (k % kStepK == 0) ahead = prefetch(ahead, t.ahead_lines);
       __m512i w[Blocks];
 #pragma GCC unroll 4
       for (int b = 0; b < Blocks; ++b) w[b] = _mm512_load_si512(weight + t.block_bytes * static_cast<size_t>(b));
@@ -113,6 +130,7 @@ struct BfloatKernel {
 template <WeightFormat F>
 struct QuantisedKernel {
   static constexpr int kRows = 6, kRowsOfTwo = 6, kRowsOfFour = 0;
+  static constexpr int64_t kStepK = kGroup;
   // A second block halves the loads of activations but reads two streams of weights, which the memory
   // delivers more slowly than one: it pays when the weights are used more than once.
   static int64_t width(int64_t tiles, int64_t) { return tiles > 1 ? 2 : 1; }
@@ -148,7 +166,7 @@ struct QuantisedKernel {
     const std::byte* ahead = t.ahead;
     RowPointers<Rows> x(t);
     for (int64_t k = 0; k < t.k; k += kGroup, weight += kStride, x.advance(sizeof(QuantisedGroup))) {
-      for (int64_t line = 0; line < t.ahead_lines; ++line, ahead += 64) _mm_prefetch(ahead, _MM_HINT_T1);
+      ahead = prefetch(ahead, t.ahead_lines);
       __m512i dot[Rows][Blocks];
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) {

@@ -35,6 +35,7 @@ void store(const float (&acc)[Rows][kWidth], const Tile& t) {
 template <WeightFormat F>
 struct FloatKernel {
   static constexpr int kRows = 4, kRowsOfTwo = 0, kRowsOfFour = 0;
+  static constexpr int64_t kStepK = kGroup;
   static int64_t width(int64_t, int64_t) { return 1; }
 
   static void load(const std::byte* block, int64_t k, float (&w)[kWidth]) {
@@ -70,6 +71,7 @@ struct FloatKernel {
 template <WeightFormat F>
 struct QuantisedKernel {
   static constexpr int kRows = 8, kRowsOfTwo = 0, kRowsOfFour = 0;
+  static constexpr int64_t kStepK = kGroup;
   static int64_t width(int64_t, int64_t) { return 1; }
   static constexpr size_t kCodes = F == WeightFormat::int8 ? kInt8Codes : kInt4Codes;
   static constexpr size_t kStride =

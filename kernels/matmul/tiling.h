@@ -23,7 +23,7 @@ struct Tile {
   int64_t out_stride;
   int64_t columns;               // that exist, at most 16 per block
   const std::byte* ahead;        // this tile's share of the weights to prefetch,
-  int64_t ahead_lines;           // and how many cache lines of it in each group of k
+  int64_t ahead_lines;           // and how many cache lines of it every kStepK of k
   Store store;
 };
 
@@ -79,7 +79,7 @@ void call(int rows, int blocks, const Tile& tile) {
 
 // Kernel::kRows is the most rows of a tile, kRowsOfTwo and kRowsOfFour the most of a tile two and four
 // blocks wide (0: never that wide), and Kernel::width(tiles, rows) how many blocks wide the tiles are when
-// there are so many below each other, of at most so many rows.
+// there are so many below each other, of at most so many rows. Every Kernel::kStepK of k it prefetches.
 //
 // Rows are taken in panels whose activations stay in the second-level cache. Inside a panel each block (or
 // few) of weights is used by all row tiles before the next is read, and each tile prefetches its share
@@ -98,7 +98,7 @@ void multiply(const Product& p) {
     const int64_t tiles = (rows + kMost - 1) / kMost;
     const int64_t least = rows / tiles, larger = rows % tiles;  // `larger` tiles have one row more
     const int64_t wide = Kernel::width(tiles, least + (larger > 0));
-    const int64_t steps = tiles * ((p.k + kGroup - 1) / kGroup);
+    const int64_t steps = tiles * ((p.k + Kernel::kStepK - 1) / Kernel::kStepK);
     for (int64_t b = p.block0, width; b < p.block1; b += width) {
       width = wide;
       while (width > p.block1 - b) width /= 2;
@@ -112,8 +112,9 @@ void multiply(const Product& p) {
       tile.out_stride = p.out_stride;
       tile.columns = p.n - column < width * kBlock ? p.n - column : width * kBlock;
       tile.store = p.store;
-      const int64_t left = p.block1 - b - width;
-      const int64_t next_lines = (left < width ? left : width) * block_bytes / kLine;
+      // Four streams are too many for more to be asked for; the hardware follows them by itself.
+      const int64_t left = p.block1 - b - width, next = left < width ? left : width;
+      const int64_t next_lines = width == 4 ? 0 : next * block_bytes / kLine;
       tile.ahead = tile.weight + block_bytes * width;
       tile.ahead_lines = (next_lines + steps - 1) / steps;
       int64_t row = first;
