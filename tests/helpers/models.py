@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -256,11 +257,15 @@ def neighbour_pairs(name: str, values: Array, sizes: TinySizes) -> Array:
 
 def gguf_name(name: str) -> str:
     """GGUF's name of a tensor, by the gguf package's own table."""
-    mapping = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, 100)
-    found = mapping.get_name(name, try_suffixes=(".weight", ".bias"))
+    found = _gguf_names().get_name(name, try_suffixes=(".weight", ".bias"))
     if found is None:
         raise KeyError(name)
     return str(found)
+
+
+@cache
+def _gguf_names() -> gguf.TensorNameMap:
+    return gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, 8)
 
 
 def byte_alphabet() -> list[str]:
