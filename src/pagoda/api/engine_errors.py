@@ -1,0 +1,26 @@
+"""The engine's exceptions as errors of the API."""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.exceptions import HTTPException
+
+from pagoda.api.errors import ApiError, bad_request
+from pagoda.engine.async_llm import EngineDeadError, PromptError, RequestFailedError
+
+
+def as_api_error(error: Exception, log: logging.Logger | None = None) -> ApiError:
+    """The ApiError for an exception of the engine or of ours. Unknown ones are raised again, or with `log`
+    written there and told as a failure of the server.
+    """
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, PromptError):
+        return bad_request(f"{error} (parameter={error.parameter})", error.parameter)
+    if isinstance(error, RequestFailedError | EngineDeadError):
+        return ApiError(500, str(error))
+    if log is None or isinstance(error, HTTPException):
+        raise error
+    log.error("a request failed in mid-stream", exc_info=error)
+    return ApiError(500, "The server failed on this request; its log says why.")

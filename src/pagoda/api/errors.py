@@ -1,0 +1,92 @@
+"""Errors in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`, where code is the HTTP
+status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+_TYPES = {
+    400: "BadRequestError",
+    404: "NotFoundError",
+    500: "InternalServerError",
+    501: "NotImplementedError",
+    503: "ServiceUnavailableError",
+}
+
+
+class ApiError(HTTPException):
+    """An answer that is not a success; `param` names the request's field at fault."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        kind: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message, headers)
+        self.message = message
+        self.param = param
+        self.kind = kind or _TYPES.get(status) or HTTPStatus(status).phrase
+
+    def body(self) -> dict[str, Any]:
+        return error_body(self.status_code, self.message, self.kind, self.param)
+
+
+class RequestFailedError(ApiError):
+    """The engine accepted the request and could not finish it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(500, message)
+
+
+def bad_request(message: str, param: str | None = None) -> ApiError:
+    return ApiError(400, message, param=param)
+
+
+def unavailable(message: str) -> ApiError:
+    """Try again soon: clients that retry on 503 wait as long as the header says."""
+    return ApiError(503, message, headers={"Retry-After": "1"})
+
+
+def error_body(status: int, message: str, kind: str, param: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": param, "code": status}}
+
+
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(
+        msgspec.json.encode(content), status, headers=dict(headers or {}), media_type="application/json"
+    )
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Every error of the app leaves in this shape, unknown paths and failures of ours included."""
+
+    async def known(request: Request, error: Exception) -> Response:
+        if isinstance(error, ApiError):
+            return json_response(error.body(), error.status_code, error.headers)
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        phrase = HTTPStatus(status).phrase
+        detail = str(error.detail) if isinstance(error, HTTPException) else phrase
+        if detail == "Not Found":
+            detail = f"There is nothing at {request.url.path}; see /docs for what there is."
+        elif detail == "Method Not Allowed":
+            detail = f"{request.url.path} does not answer to {request.method}; see /docs."
+        headers = error.headers if isinstance(error, HTTPException) else None
+        return json_response(error_body(status, detail, phrase), status, headers)
+
+    async def unknown(request: Request, error: Exception) -> Response:
+        message = "The server failed on this request; its log says why."
+        return json_response(error_body(500, message, _TYPES[500]), 500)
+
+    app.add_exception_handler(HTTPException, known)
+    app.add_exception_handler(Exception, unknown)

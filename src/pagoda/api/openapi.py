@@ -1,0 +1,59 @@
+"""/openapi.json: the schema of requests that are read by hand, and of errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from pagoda.api.protocol.chat import ChatCompletionRequest
+from pagoda.api.protocol.common import ErrorResponse
+from pagoda.api.protocol.completions import CompletionRequest
+
+_REQUESTS: tuple[type[BaseModel], ...] = (ChatCompletionRequest, CompletionRequest)
+_ERRORS = {
+    400: "The request cannot be served; the message says why.",
+    401: "An API key is needed.",
+    404: "The model is not served here.",
+    413: "The body is too large.",
+    500: "The server failed.",
+    503: "Not now: the model is loading, or the server is stopping.",
+}
+
+
+def documented(request: type[BaseModel], response: type[BaseModel]) -> dict[str, Any]:
+    """Arguments of a route that reads `request` from the body by itself and answers with `response`."""
+    reference = {"$ref": f"#/components/schemas/{request.__name__}"}
+    errors = {
+        status: {"description": text, "model": ErrorResponse}
+        for status, text in _ERRORS.items()
+        if status != 401
+    }
+    return {
+        "response_model": None,
+        "responses": {200: {"model": response}, 401: {"description": _ERRORS[401]}, **errors},
+        "openapi_extra": {
+            "requestBody": {"required": True, "content": {"application/json": {"schema": reference}}}
+        },
+    }
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Adds the requests' schemas to what FastAPI finds by itself, and security where keys are needed."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
+        document = generate()
+        _, definitions = models_json_schema(
+            [(model, "validation") for model in _REQUESTS], ref_template="#/components/schemas/{model}"
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(definitions.get("$defs", {}))
+        app.openapi_schema = document
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

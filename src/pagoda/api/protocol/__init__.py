@@ -1,0 +1,1 @@
+"""Requests and responses of the API as types: what is validated, documented in /openapi.json and sent."""

@@ -1,0 +1,246 @@
+"""/v1/completions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from pagoda.api.accounting import Account
+from pagoda.api.body import read_body
+from pagoda.api.chunks import ChunkEncoder
+from pagoda.api.connection import ClientGoneError, ShuttingDownError, run_while_connected
+from pagoda.api.engine_errors import as_api_error
+from pagoda.api.errors import bad_request, json_response, unavailable
+from pagoda.api.generation import Outputs, start
+from pagoda.api.logprobs import LogprobFormatter, Position, prompt_logprobs
+from pagoda.api.openapi import documented
+from pagoda.api.prompts import encode_text
+from pagoda.api.protocol.completions import Completion, CompletionRequest
+from pagoda.api.responses import FINGERPRINT, response_id, shows_usage
+from pagoda.api.sampling import completion_sampling
+from pagoda.api.sse import DONE, EventStream
+from pagoda.api.state import ServerState, state_of
+from pagoda.api.unsupported import check_unsupported
+from pagoda.engine.outputs import CompletionOutput, RequestOutput
+from pagoda.engine.params import SamplingParams
+
+router = APIRouter(tags=["completions"])
+
+
+@dataclass(slots=True)
+class _Prompt:
+    """One of the prompts of a request, and how much text its answers have so far."""
+
+    token_ids: list[int]
+    text: str  #: to echo; "" where that is not asked for
+    sent: dict[int, int]  #: answer -> characters sent
+
+
+@dataclass(slots=True)
+class _Work:
+    """A validated request on its way."""
+
+    request: CompletionRequest
+    id: str
+    created: int
+    model: str
+    params: SamplingParams
+    prompts: list[_Prompt]
+    outputs: Outputs
+    account: Account
+    formatter: LogprobFormatter | None
+
+    @property
+    def prompt_only(self) -> bool:
+        """Whether the answer itself is not wanted (max_tokens 0 with echo)."""
+        return self.request.max_tokens == 0
+
+
+@router.post("/v1/completions", summary="Continue a text", **documented(CompletionRequest, Completion))
+async def create_completion(http: Request) -> Response:
+    """Compatible with OpenAI's completions and vLLM's further fields; several prompts may come at once."""
+    state = state_of(http)
+    state.check_ready()
+    request = await read_body(http, CompletionRequest, state.settings.max_body_bytes)
+    try:
+        work = await _prepare(state, http, request)
+    except Exception as error:
+        raise as_api_error(error) from error
+    if request.stream:
+        return EventStream(_events(work), state)
+    try:
+        return json_response(await run_while_connected(_whole(work), http.receive, state.draining))
+    except ClientGoneError:
+        return Response()
+    except ShuttingDownError as error:
+        raise unavailable("The server is shutting down.") from error
+    except Exception as error:
+        raise as_api_error(error) from error
+
+
+async def _prepare(state: ServerState, http: Request, request: CompletionRequest) -> _Work:
+    state.check_model(request.model)
+    check_unsupported(request)
+    params = completion_sampling(request, state.sampling_defaults)
+    prompts = [await _prompt(state, request, prompt, params) for prompt in _listed(request.prompt)]
+    identity = response_id("cmpl", http, request)
+    token_ids = [prompt.token_ids for prompt in prompts]
+    outputs = start(state.llm, token_ids, params, request, identity, stream=bool(request.stream))
+    formatter = None
+    if request.logprobs is not None:
+        as_ids = bool(request.return_tokens_as_token_ids)
+        formatter = LogprobFormatter(state.llm.tokenizer, request.logprobs, as_ids=as_ids)
+    account = Account(state.metrics, token_ids, params)
+    return _Work(
+        request, identity, int(time.time()), state.model_name, params, prompts, outputs, account, formatter
+    )
+
+
+def _listed(prompt: str | list[int] | list[str] | list[list[int]]) -> list[str | list[int]]:
+    if isinstance(prompt, str):
+        return [prompt]
+    if not prompt:
+        raise bad_request("prompt must not be an empty list.", "prompt")
+    if isinstance(prompt[0], int):
+        return [[token for token in prompt if isinstance(token, int)]]
+    return [item for item in prompt if not isinstance(item, int)]
+
+
+async def _prompt(
+    state: ServerState, request: CompletionRequest, prompt: str | list[int], params: SamplingParams
+) -> _Prompt:
+    tokenizer = state.llm.tokenizer
+    if isinstance(prompt, str):
+        special = request.add_special_tokens is not False
+        token_ids, text = await encode_text(state.llm, prompt, params, add_special_tokens=special), prompt
+    else:
+        token_ids = prompt
+        text = tokenizer.decode(prompt, params.skip_special_tokens) if request.echo else ""
+    return _Prompt(token_ids, text if request.echo else "", {})
+
+
+async def _whole(work: _Work) -> dict[str, Any]:
+    results: list[RequestOutput | None] = [None] * len(work.prompts)
+    try:
+        async with aclosing(work.outputs) as outputs:
+            async for number, output in outputs:
+                if work.prompt_only:
+                    _drop_answer(output)
+                work.account.add(number, output)
+                results[number] = output
+    finally:
+        work.account.close()
+    choices = [
+        _choice(work, number, output, answer)
+        for number, output in enumerate(results)
+        if output is not None
+        for answer in output.outputs
+    ]
+    return {
+        "id": work.id,
+        "object": "text_completion",
+        "created": work.created,
+        "model": work.model,
+        "choices": choices,
+        "service_tier": None,
+        "system_fingerprint": FINGERPRINT,
+        "usage": work.account.usage(),
+        "kv_transfer_params": None,
+        "metrics": work.account.response_metrics(),
+    }
+
+
+def _choice(work: _Work, number: int, output: RequestOutput, answer: CompletionOutput) -> dict[str, Any]:
+    prompt, request = work.prompts[number], work.request
+    return {
+        "index": number * work.params.n + answer.index,
+        "text": prompt.text + answer.text,
+        "logprobs": _logprobs(work, prompt, output, answer, first=True),
+        "finish_reason": answer.finish_reason,
+        "stop_reason": answer.stop_reason,
+        "token_ids": answer.token_ids if request.return_token_ids else None,
+        "prompt_logprobs": prompt_logprobs(output.prompt_logprobs)
+        if request.prompt_logprobs is not None
+        else None,
+        "prompt_token_ids": prompt.token_ids if request.return_token_ids else None,
+    }
+
+
+def _logprobs(
+    work: _Work, prompt: _Prompt, output: RequestOutput, answer: CompletionOutput, *, first: bool
+) -> dict[str, Any] | None:
+    """Of the tokens that are new; before an answer's first ones those of an echoed prompt."""
+    if work.formatter is None:
+        return None
+    token_ids: list[int] = list(answer.token_ids)
+    positions: list[Position | None] = list(answer.logprobs or [])
+    if first and work.request.echo:
+        token_ids = prompt.token_ids + token_ids
+        positions = [*(output.prompt_logprobs or [None] * len(prompt.token_ids)), *positions]
+    return work.formatter.completion(token_ids, positions, prompt.sent.get(answer.index, 0))
+
+
+def _drop_answer(output: RequestOutput) -> None:
+    """Leaves the prompt alone: the engine gives one token at least."""
+    for answer in output.outputs:
+        answer.text, answer.token_ids = "", []
+        answer.logprobs = None if answer.logprobs is None else []
+        answer.finish_reason, answer.stop_reason = answer.finish_reason and "length", None
+
+
+async def _events(work: _Work) -> AsyncGenerator[bytes, None]:
+    encoder = ChunkEncoder("text", work.id, work.created, work.model, FINGERPRINT)
+    include_usage, continuous = shows_usage(work.request)
+    running = len(work.prompts)
+    try:
+        async with aclosing(work.outputs) as outputs:
+            async for number, output in outputs:
+                if work.prompt_only:
+                    _drop_answer(output)
+                work.account.add(number, output)
+                parts = [
+                    _chunk(work, encoder, number, output, answer, continuous) for answer in output.outputs
+                ]
+                running -= output.finished
+                if not running:
+                    if include_usage:
+                        parts.append(encoder.usage(work.account.usage(), work.account.response_metrics()))
+                    parts.append(DONE)
+                if data := b"".join(parts):
+                    yield data
+    finally:
+        work.account.close()
+
+
+def _chunk(
+    work: _Work,
+    encoder: ChunkEncoder,
+    number: int,
+    output: RequestOutput,
+    answer: CompletionOutput,
+    continuous: bool,
+) -> bytes:
+    """What is new of an answer; nothing while its text is held back and nothing else is asked for."""
+    prompt, with_ids = work.prompts[number], work.request.return_token_ids
+    first = answer.index not in prompt.sent
+    text = prompt.text + answer.text if first else answer.text
+    index = number * work.params.n + answer.index
+    logprobs = _logprobs(work, prompt, output, answer, first=first)
+    prompt.sent[answer.index] = prompt.sent.get(answer.index, 0) + len(text)
+    if answer.finish_reason is None and logprobs is None and not with_ids and not continuous:
+        return encoder.text(index, text) if text else b""
+    return encoder.full(
+        index,
+        text,
+        logprobs=logprobs,
+        finish_reason=answer.finish_reason,
+        stop_reason=answer.stop_reason,
+        token_ids=answer.token_ids if with_ids else None,
+        prompt_token_ids=prompt.token_ids if with_ids and first else None,
+        usage=work.account.usage() if continuous else None,
+    )

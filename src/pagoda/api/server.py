@@ -1,0 +1,102 @@
+"""Runs the HTTP server in this process, from the first connection to an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import uvicorn
+
+from pagoda.api.app import create_app
+from pagoda.api.settings import ServerSettings
+from pagoda.api.state import ServerState
+from pagoda.engine.async_llm import AsyncLLM, EngineStartError
+
+_GRACE_SECONDS = 5  #: for connections to take their last bytes
+
+
+def run(
+    llm: AsyncLLM, settings: ServerSettings, listener: socket.socket, on_ready: Callable[[], None]
+) -> int:
+    """Serves until SIGINT or SIGTERM, then ends streams in order and the engine; returns the exit code.
+
+    listener: a socket that listens already. on_ready: called once, when requests are served. An engine that
+    cannot start ends the server with its one line on standard error and exit code 1. A second signal ends at
+    once.
+    """
+    return asyncio.run(_serve(llm, settings, listener, on_ready))
+
+
+async def _serve(
+    llm: AsyncLLM, settings: ServerSettings, listener: socket.socket, on_ready: Callable[[], None]
+) -> int:
+    # Requests that come while the model loads are answered (503), so the server runs from the start.
+    ready = asyncio.create_task(llm.wait_ready())
+    app = create_app(llm, settings)
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_config=None,
+        log_level=logging.WARNING,
+        lifespan="off",
+        ws="none",
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    server = _Server(config, app.state.server)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await asyncio.wait({ready, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            return 0
+        try:
+            ready.result()
+        except EngineStartError as error:
+            sys.stderr.write(f"pagoda: {error}\n")
+            server.should_exit = True
+            await serving
+            return 1
+        on_ready()
+        await serving
+        return 0
+    finally:
+        ready.cancel()
+        await asyncio.gather(ready, return_exceptions=True)
+        await llm.shutdown()
+
+
+class _Server(uvicorn.Server):
+    """Tells the app that the end has come before it waits for open connections."""
+
+    def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
+        super().__init__(config)
+        self._state = state
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Takes signals for the server alone: unlike the base class it does not raise them again
+        afterwards.
+        """
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._state.draining.set()
+        await super().shutdown(sockets)
