@@ -54,18 +54,12 @@ inline const std::byte* prefetch(const std::byte* from, int64_t lines) {
   return from;
 }
 
-// Enough chains of dependent instructions to keep the units busy, with as few streams of weights as that
-// allows where each weight is used once.
-inline int64_t float_width(int64_t tiles, int64_t rows) {
-  return tiles > 1 ? 2 : rows < 4 ? 4 : rows < 8 ? 2 : 1;
-}
-
 // float32 and float16: a fused multiply-add per k in ascending order.
 template <WeightFormat F>
 struct FloatKernel {
   static constexpr int kRows = 12, kRowsOfTwo = 12, kRowsOfFour = 3;
   static constexpr int64_t kStepK = 16;
-  static int64_t width(int64_t tiles, int64_t rows) { return float_width(tiles, rows); }
+  static int64_t width(int64_t tiles, int64_t rows) { return tiles == 1 && rows < 4 ? 4 : 2; }
   static constexpr int64_t kStep = kBlock * (F == WeightFormat::f32 ? 4 : 2);
 
   template <int Rows, int Blocks>
@@ -98,7 +92,9 @@ struct FloatKernel {
 struct BfloatKernel {
   static constexpr int kRows = 12, kRowsOfTwo = 12, kRowsOfFour = 3;
   static constexpr int64_t kStepK = 16;
-  static int64_t width(int64_t tiles, int64_t rows) { return float_width(tiles, rows); }
+  // Enough chains of dependent instructions to keep the units busy, with as few streams of weights as
+  // that allows where each weight is used once.
+  static int64_t width(int64_t tiles, int64_t rows) { return tiles > 1 ? 2 : rows < 4 ? 4 : rows < 8 ? 2 : 1; }
 
   template <int Rows, int Blocks>
   [[gnu::noinline]] static void run(const Tile& t) {
