@@ -87,9 +87,7 @@ def main() -> None:
             rows.append(logits[kept].numpy().astype(np.float32))
         np.savez_compressed(folder / "golden.npz", tokens=tokens, logits=np.concatenate(rows))
         size = sum(file.stat().st_size for file in folder.iterdir())
-        print(
-            f"{name}: {size:,} bytes, {json.loads((folder / 'config.json').read_text()).get('rope_parameters')}"
-        )
+        print(f"{name}: {size:,} bytes, rope {model.config.rope_parameters}")
 
 
 def kept_rows(length: int) -> list[int]:
