@@ -27,7 +27,9 @@ class BlockPoolMachine(RuleBasedStateMachine):
     def start(self, contents: list[int]) -> None:
         """A sequence shares what is cached of it and writes the rest."""
         chain: list[bytes] = []
-        extend_hashes(chain, root_hash(""), [c for c in contents for _ in range(BLOCK_SIZE)], len(contents) * BLOCK_SIZE)
+        extend_hashes(
+            chain, root_hash(""), [c for c in contents for _ in range(BLOCK_SIZE)], len(contents) * BLOCK_SIZE
+        )
         cached = self.pool.match(chain)
         for block, value in zip(cached, chain, strict=False):
             assert self.content[block] == value

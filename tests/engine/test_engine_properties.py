@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.engine.toy import EOS, add, alone, toy_engine
 
 from pagoda.engine.messages import AddRequest
-from tests.engine.toy import EOS, add, alone, toy_engine
 
 PROMPTS = st.builds(
     # Prompts that begin alike, so that blocks are shared, and then differ.
@@ -61,7 +61,11 @@ def test_every_request_ends_with_the_tokens_it_has_alone(
 ) -> None:
     # 180 tokens at the most: every request fits the smallest pool, but rarely two of them do.
     engine, executor = toy_engine(
-        num_blocks=num_blocks, max_model_len=192, max_num_seqs=max_num_seqs, max_tokens=max_tokens, caching=caching
+        num_blocks=num_blocks,
+        max_model_len=192,
+        max_num_seqs=max_num_seqs,
+        max_tokens=max_tokens,
+        caching=caching,
     )
     said: dict[str, list[int]] = {}
     ended: set[str] = set()

@@ -47,7 +47,9 @@ class ToyExecutor:
         self.batches += 1
         self.tokens += len(batch.token_ids)
         self.largest = max(self.largest, len(batch.token_ids))
-        slots = [self._slots(table, end) for table, end in zip(batch.block_tables, batch.context_lens, strict=True)]
+        slots = [
+            self._slots(table, end) for table, end in zip(batch.block_tables, batch.context_lens, strict=True)
+        ]
         written = np.concatenate([s[-n:] for s, n in zip(slots, batch.query_lens, strict=True)])
         if len(set(written.tolist())) != len(written):
             raise AssertionError("two sequences write the same place")
@@ -65,9 +67,11 @@ class ToyExecutor:
             if self.poison is not None and self.poison in known:
                 raise FloatingPointError("poisoned\ncontext")
             contexts += [known[: len(own) - count + i + 1] for i in range(count)]
-        return np.stack([toy_logits(contexts[row]) for row in batch.logits_rows]) if len(
-            batch.logits_rows
-        ) else np.empty((0, VOCAB), np.float32)
+        return (
+            np.stack([toy_logits(contexts[row]) for row in batch.logits_rows])
+            if len(batch.logits_rows)
+            else np.empty((0, VOCAB), np.float32)
+        )
 
     @staticmethod
     def _slots(table: npt.NDArray[np.int32], end: int) -> npt.NDArray[np.int64]:
@@ -141,6 +145,9 @@ def tokens(deltas: list[TokenDelta]) -> list[int]:
 def alone(command: AddRequest, max_model_len: int = 256) -> list[int]:
     """What a request says when nothing else runs and there is room for everything."""
     engine, _ = toy_engine(
-        num_blocks=max_model_len // BLOCK_SIZE, max_model_len=max_model_len, max_tokens=max_model_len, caching=False
+        num_blocks=max_model_len // BLOCK_SIZE,
+        max_model_len=max_model_len,
+        max_tokens=max_model_len,
+        caching=False,
     )
     return tokens(run(engine, command)[command.request_id])

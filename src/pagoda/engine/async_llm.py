@@ -90,7 +90,9 @@ class AsyncLLM:
 
     @property
     def generation_config(self) -> Mapping[str, Any]:
-        """The checkpoint's own defaults for sampling, by the names of Hugging Face's generation_config.json."""
+        """The checkpoint's own defaults for sampling, by the names of Hugging Face's
+        generation_config.json.
+        """
         return self.info.generation_config
 
     @property

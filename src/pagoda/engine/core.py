@@ -1,4 +1,6 @@
-"""The engine's step loop: requests in, tokens out. It knows token ids alone and nothing of processes or text."""
+"""The engine's step loop: requests in, tokens out. It knows token ids alone and nothing of processes or
+text.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +127,9 @@ class EngineCore:
         return None
 
     def _run(self, work: list[Work], deltas: list[TokenDelta]) -> None:
-        """One step of the executor for all parts; when it fails, each part alone, to find the one that fails."""
+        """One step of the executor for all parts; when it fails, each part alone, to find the one that
+        fails.
+        """
         try:
             built = self._batches.build(work)
             logits = self._executor.step(built.batch)

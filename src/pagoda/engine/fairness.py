@@ -1,4 +1,6 @@
-"""How a step's prefill tokens are shared out: by priority, between users, and between short and long prompts."""
+"""How a step's prefill tokens are shared out: by priority, between users, and between short and long
+prompts.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,9 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 
 def find_model(model: str | Path) -> Path:
-    """The path itself where it exists, else what the hub has under that name. Raises HubError with one line."""
+    """The path itself where it exists, else what the hub has under that name. Raises HubError with one
+    line.
+    """
     path = Path(model).expanduser()
     if path.exists():
         return path

@@ -19,8 +19,8 @@ class PrefillPace:
         """Takes in the time of one step that computed so many tokens of each kind."""
         if prefill_tokens == 0:
             self._decode_seconds += _SMOOTHING * (seconds - self._decode_seconds)
-        elif prefill_tokens >= _MIN_TOKENS and seconds > 0:
-            spent = max(seconds - (self._decode_seconds if decode_tokens else 0.0), seconds / 4)
+        elif prefill_tokens >= _MIN_TOKENS:
+            spent = max(seconds - (self._decode_seconds if decode_tokens else 0.0), seconds / 4, 1e-6)
             self.tokens_per_second += _SMOOTHING * (prefill_tokens / spent - self.tokens_per_second)
 
     def budget(self, num_decoding: int) -> int:

@@ -1,4 +1,6 @@
-"""From an engine's deltas to results: text, stop strings, log-probabilities, and the n answers of a request."""
+"""From an engine's deltas to results: text, stop strings, log-probabilities, and the n answers of a
+request.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class RequestFailedError(RuntimeError):
 
 
 class Answer:
-    """One of the n answers of a request, built from its deltas; `take` gives what came since the last call."""
+    """One of the n answers of a request, built from its deltas; `take` gives what came since the last
+    call.
+    """
 
     def __init__(
         self, index: int, params: SamplingParams, tokenizer: Tokenizer | None, prompt_token_ids: Sequence[int]

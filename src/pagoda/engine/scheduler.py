@@ -55,7 +55,8 @@ class Scheduler:
         self.num_preemptions = 0
         self.prefix_queries = 0
         self.prefix_hits = 0
-        self._service: dict[str, float] = {}  #: what each user was given since the engine was last empty
+        self._service: dict[str, float] = {}  #: what each user with requests was given
+        self._requests_of: Counter[str] = Counter()
         self._being_computed: Counter[bytes] = (
             Counter()
         )  #: hashes of prompt blocks that running requests will publish
@@ -66,6 +67,7 @@ class Scheduler:
         if request.user not in self._service:
             # Who comes new starts level with the least served, so that time away is no credit.
             self._service[request.user] = min(self._service.values(), default=0.0)
+        self._requests_of[request.user] += 1
         self.waiting.add(request)
 
     def has_work(self) -> bool:
@@ -107,8 +109,9 @@ class Scheduler:
             self._release(request)
         else:
             self.waiting.remove(request)
-        if not self.has_work():
-            self._service.clear()
+        self._requests_of[request.user] -= 1
+        if not self._requests_of[request.user]:
+            del self._requests_of[request.user], self._service[request.user]
 
     @property
     def num_used_blocks(self) -> int:
@@ -147,7 +150,9 @@ class Scheduler:
     def _admit(self) -> None:
         """Starts waiting requests while there is room: fair between users, in order of rank for each."""
         while self._free_slots and self.waiting:
-            request = self.waiting.pick(self._service, self._awaits_shared_prefix)
+            running = Counter(request.user for request in self.running)
+            burden = {user: (running[user], service) for user, service in self._service.items()}
+            request = self.waiting.pick(burden, self._awaits_shared_prefix)
             if request is None or not self._start(request):
                 return
 
@@ -165,7 +170,7 @@ class Scheduler:
         if self.enable_prefix_caching and not request.wants_prompt_logprobs:
             cached = self.pool.match(self._shareable_hashes(request))
         needed = -(-request.num_known // BLOCK_SIZE) - len(cached)
-        # A block for each running request, so that a start is not undone by the next few tokens of the others.
+        # A block for each running request, so that a start is not undone by the others' next tokens.
         spare = len(self.running)
         if needed + spare > self.pool.num_free - self.pool.num_unreferenced(cached):
             return False

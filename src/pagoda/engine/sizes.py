@@ -52,8 +52,8 @@ def choose_sizes(
     elif available is not None:
         if weight_bytes > available:
             raise ConfigurationError(
-                f"The model's weights need {_size(weight_bytes)} of memory and {_size(available)} are available; "
-                "free some memory, use a smaller model, or quantize it (--quantization int8 or int4)."
+                f"The model's weights need {_size(weight_bytes)} of memory and {_size(available)} are "
+                "available; free some memory, use a smaller model, or quantize it (--quantization int8 or int4)."
             )
         cache, source = int((available - weight_bytes) * _MEMORY_SHARE), "the memory left after the weights"
         most_blocks = cache // block_bytes
@@ -61,7 +61,8 @@ def choose_sizes(
         cache, source, most_blocks = 0, "", 1 << 30
     if most_blocks < 1:
         raise ConfigurationError(
-            f"The cache needs at least {_size(block_bytes)} ({BLOCK_SIZE} tokens), but {source} gives {_size(cache)}."
+            f"The cache needs at least {_size(block_bytes)} ({BLOCK_SIZE} tokens), but {source} gives "
+            f"{_size(cache)}."
         )
     most_len = most_blocks * BLOCK_SIZE
     max_model_len = wanted_len
@@ -69,8 +70,8 @@ def choose_sizes(
         fits = f"{_size(cache)} from {source} hold {most_len:,} tokens"
         if config.max_model_len is not None:
             raise ConfigurationError(
-                f"max_model_len {wanted_len:,} needs a cache of {_size(_blocks(wanted_len) * block_bytes)}, but {fits}; "
-                f"lower max_model_len to {most_len:,} or give the cache more memory."
+                f"max_model_len {wanted_len:,} needs a cache of {_size(_blocks(wanted_len) * block_bytes)}, "
+                f"but {fits}; lower max_model_len to {most_len:,} or give the cache more memory."
             )
         max_model_len = most_len
         notes.append(f"The context is {most_len:,} tokens instead of the model's {model_len:,}: {fits}.")
@@ -84,8 +85,8 @@ def choose_sizes(
     max_num_seqs = min(config.max_num_seqs, step_tokens)
     if max_num_seqs < config.max_num_seqs:
         notes.append(
-            f"At most {max_num_seqs} requests run at a time instead of {config.max_num_seqs}: every one adds a token "
-            "to a step, and max_num_batched_tokens allows no more."
+            f"At most {max_num_seqs} requests run at a time instead of {config.max_num_seqs}: every one adds "
+            "a token to a step, and max_num_batched_tokens allows no more."
         )
     return EngineSizes(max_model_len, num_blocks, max_num_seqs, step_tokens, tuple(notes))
 

@@ -65,6 +65,9 @@ class _Live:
     crashes: int = 0
     sent: bool = False  # to the process that runs now
 
+    def fail(self, reason: str) -> None:
+        self.deliver(TokenDelta(self.command.request_id, [], "error", error=reason))
+
 
 class EngineSupervisor:
     """Owns the engine process. `start` may be called before there is an event loop; everything else runs in
@@ -236,7 +239,9 @@ class EngineSupervisor:
             self._trials.remove(request_id)
 
     def _judge(self, reason: str) -> None:
-        """After a death: who is suspected of it, who has failed, and in which order the others are replayed."""
+        """After a death: who is suspected of it, who has failed, and in which order the others are
+        replayed.
+        """
         if self._ready_at is not None:
             if time.monotonic() - self._ready_at > CALM_SECONDS:
                 self._delay = 0.0
@@ -251,8 +256,8 @@ class EngineSupervisor:
                 if live.crashes >= MAX_CRASHES:
                     del self._live[live.command.request_id]
                     error = f"{reason} {live.crashes} times in a row while it worked on this request"
-                    live.deliver(TokenDelta(live.command.request_id, [], "error", error=error))
-        # Who waits for a trial comes first, then who was running; requests that were never sent follow freely.
+                    live.fail(error)
+        # Who waits for a trial comes first, then who was running; what was never sent follows freely.
         started = [key for key, live in self._live.items() if live.sent and key not in self._trials]
         self._trials = deque([key for key in self._trials if key in self._live] + started)
         for live in self._live.values():
@@ -272,7 +277,7 @@ class EngineSupervisor:
             self._started.exception()  # nobody may be waiting
         for live in list(self._live.values()):
             error = f"the engine has stopped: {reason}"
-            live.deliver(TokenDelta(live.command.request_id, [], "error", error=error))
+            live.fail(error)
         self._live.clear()
 
     def _take_stats(self, stats: EngineStats) -> None:

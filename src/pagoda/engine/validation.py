@@ -64,7 +64,7 @@ def check_text(text: str, params: SamplingParams, *, max_model_len: int) -> None
 def context_message(max_model_len: int, wanted: int, count: int, bound: str = "") -> str:
     """The sentence by which clients recognise a prompt that does not fit; `bound` is "" or "at least "."""
     return (
-        f"This model's maximum context length is {max_model_len} tokens. However, you requested {wanted} output "
-        f"tokens and your prompt contains {bound}{count} input tokens, for a total of {bound}{wanted + count} tokens. "
-        "Please reduce the length of the input prompt or the number of requested output tokens."
+        f"This model's maximum context length is {max_model_len} tokens. However, you requested {wanted} "
+        f"output tokens and your prompt contains {bound}{count} input tokens, for a total of "
+        f"{bound}{wanted + count} tokens. Please reduce the length of the input prompt or the number of requested output tokens."
     )

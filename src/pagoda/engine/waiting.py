@@ -32,8 +32,11 @@ class WaitingQueue:
         if not line:
             del self._lines[request.user]
 
-    def pick(self, service: Mapping[str, float], held_back: Callable[[Request], bool]) -> Request | None:
-        """The next to start, left in line: best priority first, then the user with the least service.
+    def pick(
+        self, burden: Mapping[str, tuple[int, float]], held_back: Callable[[Request], bool]
+    ) -> Request | None:
+        """The next to start, left in line: best priority first, then the user with the least burden, which is
+        the number of running requests and then the service so far.
 
         A request that `held_back` names lets the next ones of its line pass; None when all are held back.
         """
@@ -41,7 +44,7 @@ class WaitingQueue:
         for user, line in self._lines.items():
             for request in line[:_LOOK_AHEAD]:
                 if not held_back(request):
-                    candidates.append((request.priority, service[user], request.order, request))
+                    candidates.append((request.priority, burden[user], request.order, request))
                     break
         return min(candidates)[-1] if candidates else None
 
