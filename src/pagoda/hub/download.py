@@ -182,7 +182,7 @@ def _receive(
                 return digest  # the range was refused: ask again for the whole file
         if not response.is_success:
             raise SourceError(f"the server answered {response.status_code} {response.reason_phrase}".rstrip())
-        for chunk in response.iter_raw(CHUNK):
+        for chunk in response.iter_raw():  # as it comes: a fixed size would lose the rest of a broken stream
             if have + len(chunk) > target.size:
                 raise _too_long(target)
             part.write(chunk)

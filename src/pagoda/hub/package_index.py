@@ -27,6 +27,7 @@ from pagoda.hub.progress import ProgressReporter
 
 POLL_SECONDS = 0.2
 SCRATCH_PREFIX = ".wheel-"
+FULL_DISK_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
 def pip_command() -> list[str]:
@@ -140,7 +141,7 @@ def _largest_file(folder: Path) -> int:
 def _explain(errors: str, code: int) -> None:
     """Raises what pip's error output says, in one line."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    if any("No space left on device" in line or "Disk quota exceeded" in line for line in lines):
+    if any(word in line for line in lines for word in FULL_DISK_WORDS):
         raise DiskFullError(
             "the disk filled up during the download and nothing is left of it; "
             "free some space or set PAGODA_HOME to a folder on a larger disk"
