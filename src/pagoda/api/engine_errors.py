@@ -17,7 +17,7 @@ def as_api_error(error: Exception, log: logging.Logger | None = None) -> ApiErro
     if isinstance(error, ApiError):
         return error
     if isinstance(error, PromptError):
-        return bad_request(f"{error} (parameter={error.parameter})", error.parameter)
+        return bad_request(str(error), error.parameter)
     if isinstance(error, RequestFailedError | EngineDeadError):
         return ApiError(500, str(error))
     if log is None or isinstance(error, HTTPException):
