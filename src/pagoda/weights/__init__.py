@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+
+import numpy as np
 
 from pagoda.models import build_program
 from pagoda.weights.checkpoint import Checkpoint, CheckpointError
@@ -34,7 +37,12 @@ def check_weights(checkpoint: Checkpoint) -> None:
         raise CheckpointError(
             f"{checkpoint.path} announces {config.num_hidden_layers:,} layers but has {len(names):,} tensors"
         )
-    for name, shape in build_program(config).weight_shapes().items():
+    program = build_program(config)
+    if not np.isfinite(program.inv_freq).all() or not math.isfinite(program.rope_scale):
+        raise CheckpointError(
+            f"{checkpoint.path}: its rotary parameters give frequencies that are not finite"
+        )
+    for name, shape in program.weight_shapes().items():
         checkpoint.format(name)  # raises for a type that is not supported
         found = checkpoint.shape(name)
         if found != shape:

@@ -224,8 +224,8 @@ class _Header:
     def key(self, what: str) -> str:
         start = self.position
         key = self.string(what)
-        if self.position - start - 8 > MAX_KEY_BYTES:
-            self.fail(f"is damaged: {what} has more than {MAX_KEY_BYTES} bytes; fetch it again")
+        if not 1 <= self.position - start - 8 <= MAX_KEY_BYTES:
+            self.fail(f"is damaged: {what} does not have 1 to {MAX_KEY_BYTES} bytes; fetch it again")
         return key
 
     def value(self, key: str) -> Any:

@@ -126,9 +126,9 @@ class _Metadata:
             raise CheckpointError(f"{self.path}: {full!r} is {str(value)[:60]!r}, not one {kind.__name__}")
         return kind(value)
 
-    def token(self, key: str) -> int | None:
+    def token(self, key: str, vocab_size: int) -> int | None:
         value = self.values.get(f"tokenizer.ggml.{key}")
-        return value if type(value) is int else None
+        return value if type(value) is int and 0 <= value < vocab_size else None
 
 
 def _config(file: GGUFFile, tensors: Mapping[str, TensorInfo]) -> ModelConfig:
@@ -141,6 +141,7 @@ def _config(file: GGUFFile, tensors: Mapping[str, TensorInfo]) -> ModelConfig:
     _refuse_unsupported(meta)
     if "model.embed_tokens.weight" not in tensors:
         raise CheckpointError(f"{file.path} has no tensor 'token_embd.weight': it holds no whole model")
+    vocab_size = tensors["model.embed_tokens.weight"].shape[0]
     hidden = meta.get("embedding_length", int)
     heads = meta.get("attention.head_count", int)
     if heads < 1:
@@ -152,7 +153,7 @@ def _config(file: GGUFFile, tensors: Mapping[str, TensorInfo]) -> ModelConfig:
         raise CheckpointError(f"{file.path}: rotary embedding of a part of each head is not supported")
     return ModelConfig(
         architecture=meta.architecture,
-        vocab_size=tensors["model.embed_tokens.weight"].shape[0],
+        vocab_size=vocab_size,
         hidden_size=hidden,
         intermediate_size=meta.get("feed_forward_length", int),
         num_hidden_layers=meta.get("block_count", int),
@@ -167,9 +168,9 @@ def _config(file: GGUFFile, tensors: Mapping[str, TensorInfo]) -> ModelConfig:
         attention_bias="model.layers.0.self_attn.q_proj.bias" in tensors,
         attention_out_bias="model.layers.0.self_attn.o_proj.bias" in tensors,
         mlp_bias="model.layers.0.mlp.down_proj.bias" in tensors,
-        bos_token_id=meta.token("bos_token_id"),
-        eos_token_ids=end_token_ids(file.metadata),
-        pad_token_id=meta.token("padding_token_id"),
+        bos_token_id=meta.token("bos_token_id", vocab_size),
+        eos_token_ids=end_token_ids(file.metadata, vocab_size),
+        pad_token_id=meta.token("padding_token_id", vocab_size),
         name=str(file.metadata.get("general.name", "")),
     )
 
@@ -218,7 +219,7 @@ def _rope_scaling(file: GGUFFile, meta: _Metadata, tensors: Mapping[str, TensorI
     raise CheckpointError(f"{file.path}: rope scaling {kind!r} is not supported (none, linear and yarn are)")
 
 
-def end_token_ids(metadata: Mapping[str, Any]) -> tuple[int, ...]:
+def end_token_ids(metadata: Mapping[str, Any], vocab_size: int) -> tuple[int, ...]:
     """The tokens that end an answer: the named ones first, then control tokens known by their text."""
     named = [metadata.get(f"tokenizer.ggml.{key}_token_id") for key in ("eos", "eot", "eom")]
     ids = [token for token in named if type(token) is int]
@@ -227,4 +228,4 @@ def end_token_ids(metadata: Mapping[str, Any]) -> tuple[int, ...]:
     if isinstance(tokens, list) and types is not None and len(types) == len(tokens):
         control = np.flatnonzero(np.asarray(types) == _CONTROL)
         ids += [int(token) for token in control if tokens[token] in END_TOKENS]
-    return tuple(dict.fromkeys(ids))
+    return tuple(dict.fromkeys(token for token in ids if 0 <= token < vocab_size))

@@ -32,10 +32,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def model_config(path: Path, config: Mapping[str, Any], generation: Mapping[str, Any]) -> ModelConfig:
     """path: the config.json that `config` came from. Raises CheckpointError for what cannot be used."""
     fields = _Fields(path, config)
-    names = config.get("architectures") or []
-    known = [ARCHITECTURES[name] for name in names if isinstance(name, str) and name in ARCHITECTURES]
+    names = config.get("architectures")
+    names = [str(name) for name in names] if isinstance(names, list) else []
+    known = [ARCHITECTURES[name] for name in names if name in ARCHITECTURES]
     if not known:
-        shown = ", ".join(map(str, names)) if isinstance(names, list) else str(names)
+        shown = ", ".join(names)
         raise CheckpointError(
             f"{path}: architecture {shown[:80] or 'unknown'} is not supported; "
             f"Pagoda runs {', '.join(ARCHITECTURES)}"
@@ -51,9 +52,11 @@ def model_config(path: Path, config: Mapping[str, Any], generation: Mapping[str,
     )  # what the libraries take when it is not given
     bias = fields.get("attention_bias", bool, architecture == "qwen2")
     theta, scaling = _rope(fields)
+    vocab_size = fields.get("vocab_size", int)
+    ends = [*_ids(config.get("eos_token_id"), vocab_size), *_ids(generation.get("eos_token_id"), vocab_size)]
     found = ModelConfig(
         architecture=architecture,
-        vocab_size=fields.get("vocab_size", int),
+        vocab_size=vocab_size,
         hidden_size=hidden,
         intermediate_size=fields.get("intermediate_size", int),
         num_hidden_layers=fields.get("num_hidden_layers", int),
@@ -68,11 +71,9 @@ def model_config(path: Path, config: Mapping[str, Any], generation: Mapping[str,
         attention_bias=architecture == "qwen2" or bias,
         attention_out_bias=architecture != "qwen2" and bias,
         mlp_bias=architecture == "llama" and fields.get("mlp_bias", bool, False),
-        bos_token_id=_first(config.get("bos_token_id")),
-        eos_token_ids=tuple(
-            dict.fromkeys([*_ids(config.get("eos_token_id")), *_ids(generation.get("eos_token_id"))])
-        ),
-        pad_token_id=_first(config.get("pad_token_id")),
+        bos_token_id=_first(config.get("bos_token_id"), vocab_size),
+        eos_token_ids=tuple(dict.fromkeys(ends)),
+        pad_token_id=_first(config.get("pad_token_id"), vocab_size),
     )
     check_config(found, path)
     return found
@@ -168,12 +169,12 @@ def _yarn(rope: _Fields, length: int) -> RopeScaling:
     )
 
 
-def _ids(value: Any) -> list[int]:
-    """Token ids of a field that is an id, a list of them or null."""
+def _ids(value: Any, vocab_size: int) -> list[int]:
+    """Token ids of a field that is an id, a list of them or null; others are left out."""
     values = value if isinstance(value, list) else [value]
-    return [token for token in values if type(token) is int and token >= 0]
+    return [token for token in values if type(token) is int and 0 <= token < vocab_size]
 
 
-def _first(value: Any) -> int | None:
-    ids = _ids(value)
+def _first(value: Any, vocab_size: int) -> int | None:
+    ids = _ids(value, vocab_size)
     return ids[0] if ids else None
