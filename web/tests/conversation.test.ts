@@ -65,7 +65,7 @@ describe('requestBody', () => {
       model: 'm',
       messages: [],
       stream: true,
-      stream_options: { include_usage: true },
+      stream_options: { include_usage: true, continuous_usage_stats: true },
       temperature: 0,
     });
   });

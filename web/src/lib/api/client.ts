@@ -44,7 +44,8 @@ export function requestBody({ model, messages, sampling }: ChatRequest): Record<
     model,
     messages,
     stream: true,
-    stream_options: { include_usage: true },
+    // A count with every piece: exact figures while an answer arrives, and of one that was stopped.
+    stream_options: { include_usage: true, continuous_usage_stats: true },
     ...(sampling.temperature !== null && { temperature: sampling.temperature }),
     ...(sampling.topP !== null && { top_p: sampling.topP }),
     ...(sampling.maxTokens !== null && { max_tokens: sampling.maxTokens }),

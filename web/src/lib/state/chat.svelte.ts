@@ -2,7 +2,7 @@
 
 import { streamChat } from '../api/client';
 import { ChatFailure } from '../api/errors';
-import type { ChatDelta, EngineMetrics } from '../api/types';
+import type { ChatDelta, EngineMetrics, Usage } from '../api/types';
 import {
   newId,
   promptOf,
@@ -18,6 +18,8 @@ import type { Preferences } from './preferences.svelte';
 import type { Server } from './server.svelte';
 
 const SAVE_EVERY_MS = 1000;
+/** Figures that change faster than this cannot be read. */
+const FIGURES_EVERY_MS = 250;
 
 export class Chat {
   messages: ChatMessage[] = $state([]);
@@ -151,12 +153,20 @@ export class Chat {
     const started = performance.now();
     const elapsed = (): number => (performance.now() - started) / 1000;
     let firstToken: number | null = null;
+    let usage: Usage | null = null;
     let metrics: EngineMetrics | null = null;
+    let figuresAt = started;
     const pending = { content: '', reasoning: '' };
+    const showFigures = (): void => {
+      answer.usage = usage;
+      answer.timing = timingOf({ total: elapsed(), firstToken }, usage, metrics);
+      figuresAt = performance.now();
+    };
     const flush = (): void => {
       if (pending.reasoning) answer.reasoning += pending.reasoning;
       if (pending.content) answer.content += pending.content;
       pending.content = pending.reasoning = '';
+      if (usage && performance.now() - figuresAt > FIGURES_EVERY_MS) showFigures();
       if (performance.now() - this.savedAt > SAVE_EVERY_MS) void this.save();
     };
     let cancelFrame: (() => void) | null = null;
@@ -169,7 +179,7 @@ export class Chat {
         pending.content += delta.content;
         pending.reasoning += delta.reasoning;
         if (delta.finishReason) answer.finishReason = delta.finishReason;
-        if (delta.usage) answer.usage = delta.usage;
+        if (delta.usage) usage = delta.usage;
         if (delta.metrics) metrics = delta.metrics;
         cancelFrame ??= nextFrame(() => {
           cancelFrame = null;
@@ -180,9 +190,7 @@ export class Chat {
       cancelFrame?.();
       flush();
       // A stop on purpose ends the measurement as well; a failure before the first token measured nothing.
-      if (firstToken !== null || answer.usage || signal.aborted) {
-        answer.timing = timingOf({ total: elapsed(), firstToken }, answer.usage, metrics);
-      }
+      if (firstToken !== null || usage || signal.aborted) showFigures();
     }
   }
 
