@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from pagoda.hub import DEFAULT_MODEL, HubError, SilentProgress, resolve
 from tests.helpers.models import tiny_gguf
 from tests.helpers.servers import Server, start_server
+
+from pagoda.hub import DEFAULT_MODEL, HubError, SilentProgress, resolve
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def pagoda_server(default_model_path: Path, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="session")
 def tiny_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A running server with a tiny random model (see tests/helpers/models.py): context 512, any bytes as text."""
+    """A running server with a tiny random model (tests/helpers/models.py): context 512, any bytes as text."""
     folder = tmp_path_factory.mktemp("tiny_server")
     server = start_server(tiny_gguf(folder / "tiny.gguf"), folder)
     yield server

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
-
 from tests.helpers.servers import Server
 
 HI = [{"role": "user", "content": "Say hi"}]
@@ -52,7 +51,9 @@ def test_chat(client: OpenAI, model: str) -> None:
 def test_a_stream_gives_the_same_as_the_whole_answer(client: OpenAI, model: str) -> None:
     arguments = {"model": model, "messages": HI, "max_tokens": 40, "seed": 5}
     whole = client.chat.completions.create(**arguments)
-    chunks = list(client.chat.completions.create(**arguments, stream=True, stream_options={"include_usage": True}))
+    chunks = list(
+        client.chat.completions.create(**arguments, stream=True, stream_options={"include_usage": True})
+    )
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert text == whole.choices[0].message.content
     assert chunks[0].choices[0].delta.role == "assistant"
@@ -83,7 +84,9 @@ def test_counts_can_come_with_every_chunk(client: OpenAI, model: str) -> None:
 
 def test_the_same_seed_gives_the_same_answer(client: OpenAI, model: str) -> None:
     def answer(seed: int) -> str | None:
-        made = client.chat.completions.create(model=model, messages=HI, max_tokens=16, seed=seed, temperature=1)
+        made = client.chat.completions.create(
+            model=model, messages=HI, max_tokens=16, seed=seed, temperature=1
+        )
         return made.choices[0].message.content
 
     assert answer(7) == answer(7)
@@ -140,7 +143,14 @@ def test_chat_logprobs(client: OpenAI, model: str) -> None:
 
 
 def test_streamed_logprobs_are_those_of_the_whole_answer(client: OpenAI, model: str) -> None:
-    arguments = {"model": model, "messages": HI, "max_tokens": 12, "seed": 2, "logprobs": True, "top_logprobs": 1}
+    arguments = {
+        "model": model,
+        "messages": HI,
+        "max_tokens": 12,
+        "seed": 2,
+        "logprobs": True,
+        "top_logprobs": 1,
+    }
     whole = client.chat.completions.create(**arguments).choices[0].logprobs
     streamed = []
     for chunk in client.chat.completions.create(**arguments, stream=True):

@@ -1,4 +1,4 @@
-"""Real servers for tests: `pagoda serve` in a process of its own, on a free port, with its own data folder."""
+"""Real servers for tests: `pagoda serve` in its own process, on a free port, with its own data folder."""
 
 from __future__ import annotations
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
 
-from pagoda.api.web_app import answer, static_file
+from pagoda.api.web_app import add_file, static_file
 
 _STATIC = Path(__file__).parent / "static"
+_NAMES = {"/docs": "docs.html", "/docs.js": "docs.js", "/docs.css": "docs.css"}
 
 
 def docs_router() -> APIRouter:
     """The page and its two files."""
     router = APIRouter(include_in_schema=False)
-    names = {"/docs": "docs.html", "/docs.js": "docs.js", "/docs.css": "docs.css"}
-    files = {path: static_file(name, (_STATIC / name).read_bytes()) for path, name in names.items()}
-
-    def route(path: str) -> None:
-        async def serve(request: Request) -> Response:
-            return answer(files[path], request)
-
-        router.add_api_route(path, serve, methods=["GET", "HEAD"])
-
-    for path in names:
-        route(path)
+    for path, name in _NAMES.items():
+        add_file(router, path, static_file(name, (_STATIC / name).read_bytes()))
     return router

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from pagoda.api.errors import ApiError
-
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; "
@@ -23,6 +21,7 @@ SECURITY_HEADERS = {
 }
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
+_KEPT_BY_304 = ("ETag", "Cache-Control", "Content-Security-Policy")
 _TYPES = {
     ".js": "text/javascript",
     ".css": "text/css",
@@ -37,12 +36,14 @@ _NOT_BUILT = Path(__file__).parent / "static" / "not_built.html"
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class StaticFile:
+    """Content with the headers it is served with."""
+
     content: bytes
     headers: dict[str, str]
 
 
-def static_file(name: str, content: bytes, *, immutable: bool = False) -> _File:
+def static_file(name: str, content: bytes, *, immutable: bool = False) -> StaticFile:
     """A file as it is served; `immutable` where its name holds a digest of its content."""
     kind = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     text = kind.startswith("text/") or kind == "application/json"
@@ -52,15 +53,7 @@ def static_file(name: str, content: bytes, *, immutable: bool = False) -> _File:
         "Cache-Control": _IMMUTABLE if immutable else _REVALIDATE,
         "ETag": f'"{sha256(content).hexdigest()[:32]}"',
     }
-    return _File(content, headers)
-
-
-def answer(file: _File, request: Request) -> Response:
-    """The file, or 304 where the browser has it."""
-    if request.headers.get("if-none-match") == file.headers["ETag"]:
-        kept = ("ETag", "Cache-Control", "Content-Security-Policy")
-        return Response(status_code=304, headers={name: file.headers[name] for name in kept})
-    return Response(file.content, headers=file.headers)
+    return StaticFile(content, headers)
 
 
 def web_router(folder: Path | None) -> APIRouter:
@@ -72,19 +65,24 @@ def web_router(folder: Path | None) -> APIRouter:
     files = _read(folder) if folder is not None else {}
     files.setdefault("index.html", static_file("index.html", _NOT_BUILT.read_bytes()))
     router = APIRouter(include_in_schema=False)
-
-    async def serve(request: Request, path: str = "") -> Response:
-        file = files.get(path or "index.html")
-        if file is None:
-            raise ApiError(404, f"There is nothing at {request.url.path}; see /docs for what there is.")
-        return answer(file, request)
-
-    router.add_api_route("/", serve, methods=["GET", "HEAD"])
-    router.add_api_route("/{path:path}", serve, methods=["GET", "HEAD"])
+    add_file(router, "/", files["index.html"])
+    for name, file in files.items():
+        add_file(router, f"/{name}", file)
     return router
 
 
-def _read(folder: Path) -> dict[str, _File]:
+def add_file(router: APIRouter, path: str, file: StaticFile) -> None:
+    """A route that answers with the file, or 304 where the browser has it."""
+
+    async def serve(request: Request) -> Response:
+        if request.headers.get("if-none-match") == file.headers["ETag"]:
+            return Response(status_code=304, headers={name: file.headers[name] for name in _KEPT_BY_304})
+        return Response(file.content, headers=file.headers)
+
+    router.add_api_route(path, serve, methods=["GET", "HEAD"])
+
+
+def _read(folder: Path) -> dict[str, StaticFile]:
     files = {}
     for file in sorted(folder.rglob("*")):
         if file.is_file():

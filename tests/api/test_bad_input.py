@@ -1,0 +1,209 @@
+"""What a user can get wrong: every case is a documented 4xx with one sentence, and the server goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from tests.helpers.servers import Server
+
+CHAT = "/v1/chat/completions"
+TEXT = "/v1/completions"
+HI = [{"role": "user", "content": "hi"}]
+
+
+@pytest.fixture(scope="module")
+def http(tiny_server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=tiny_server.base_url, timeout=60) as client:
+        yield client
+
+
+def check_error(response: httpx.Response, status: int, param: str | None, words: str) -> None:
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["code"] == status
+    assert error["param"] == param
+    assert words in error["message"]
+    assert "\n" not in error["message"]
+    assert "Traceback" not in error["message"]
+
+
+FIELDS: list[tuple[str, dict[str, Any], str | None, str]] = [
+    (CHAT, {"model": "gpt-4o"}, "model", "The model `gpt-4o` does not exist."),
+    (CHAT, {"messages": []}, "messages", "must not be empty"),
+    (CHAT, {"messages": "hi"}, "messages", "valid list"),
+    (CHAT, {"messages": None}, "messages", "valid list"),
+    (CHAT, {"messages": [{"role": "wizard", "content": "x"}]}, "messages", "'wizard'; use one of system"),
+    (
+        CHAT,
+        {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+        "messages",
+        "reads text only",
+    ),
+    (CHAT, {"temperature": "hot"}, "temperature", "valid number"),
+    (CHAT, {"temperature": -1}, "temperature", "0 or greater"),
+    (CHAT, {"top_p": 0}, "top_p", "above 0"),
+    (CHAT, {"top_p": 1.5}, "top_p", "at most 1"),
+    (CHAT, {"top_k": -2}, "top_k", "no limit"),
+    (CHAT, {"min_p": 2}, "min_p", "between 0 and 1"),
+    (CHAT, {"presence_penalty": 3}, "presence_penalty", "between -2 and 2"),
+    (CHAT, {"repetition_penalty": 0}, "repetition_penalty", "above 0"),
+    (CHAT, {"n": 0}, "n", "greater than or equal to 1"),
+    (CHAT, {"n": 2, "temperature": 0}, "n", "greedy"),
+    (CHAT, {"seed": 2**63}, "seed", "less than or equal"),
+    (CHAT, {"stop": [""]}, "stop", "not empty"),
+    (CHAT, {"stop": ["a"] * 10_000}, "stop", "at most 256"),
+    (CHAT, {"stop_token_ids": [999999]}, "stop_token_ids", "token ids 0 to 319"),
+    (CHAT, {"max_tokens": 0}, "max_tokens", "at least 1"),
+    (CHAT, {"max_tokens": "many"}, "max_tokens", "valid integer"),
+    (CHAT, {"max_completion_tokens": 100_000}, "input_tokens", "maximum context length is 512 tokens"),
+    (CHAT, {"logprobs": True, "top_logprobs": 30}, "top_logprobs", "greater than max allowed: 20"),
+    (CHAT, {"top_logprobs": 2}, "top_logprobs", "needs logprobs"),
+    (CHAT, {"stream_options": {"include_usage": True}}, "stream_options", "when stream is true"),
+    (CHAT, {"stream": True, "prompt_logprobs": 1}, "prompt_logprobs", "not available when streaming"),
+    (CHAT, {"tools": []}, "tools", "at least one tool"),
+    (CHAT, {"tools": [{"type": "function"}]}, "tools", "not supported yet"),
+    (CHAT, {"tool_choice": "required"}, "tool_choice", "needs tools"),
+    (CHAT, {"response_format": {"type": "json_object"}}, "response_format", "not supported yet"),
+    (CHAT, {"guided_json": {"type": "object"}}, "guided_json", "not supported yet"),
+    (CHAT, {"structured_outputs": {"choice": ["a"]}}, "structured_outputs", "not supported yet"),
+    (CHAT, {"logit_bias": {"1": 5}}, "logit_bias", "not supported yet"),
+    (CHAT, {"allowed_token_ids": [1]}, "allowed_token_ids", "not supported yet"),
+    (CHAT, {"bad_words": ["x"]}, "bad_words", "not supported yet"),
+    (CHAT, {"use_beam_search": True}, "use_beam_search", "not supported yet"),
+    (CHAT, {"best_of": 3}, "best_of", "not supported yet"),
+    (CHAT, {"chat_template": "{{ 1 }}"}, "chat_template", "not accepted"),
+    (CHAT, {"chat_template_kwargs": {"messages": 1}}, "chat_template_kwargs", "must not hold messages"),
+    (
+        CHAT,
+        {"continue_final_message": True, "add_generation_prompt": True},
+        "continue_final_message",
+        "exclude each other",
+    ),
+    (TEXT, {"prompt": ""}, "prompt", "must not be empty"),
+    (TEXT, {"prompt": []}, "prompt", "empty list"),
+    (TEXT, {"prompt": {"a": 1}}, "prompt", "valid string"),
+    (TEXT, {"prompt": [1, 2, 999999]}, "prompt", "out of vocabulary"),
+    (TEXT, {"prompt": "word " * 5000}, "input_tokens", "maximum context length is 512 tokens"),
+    (TEXT, {"prompt": "x" * 2_000_000}, "input_tokens", "contains at least"),
+    (TEXT, {"suffix": "end"}, "suffix", "not supported yet"),
+    (TEXT, {"logprobs": 21}, "logprobs", "greater than max allowed: 20"),
+]
+
+
+@pytest.mark.parametrize(("path", "fields", "param", "words"), FIELDS, ids=lambda value: str(value)[:50])
+def test_a_field_that_cannot_be_served(
+    http: httpx.Client, path: str, fields: dict[str, Any], param: str | None, words: str
+) -> None:
+    body = {"messages": HI} if path == CHAT else {"prompt": "hi"}
+    response = http.post(path, json={**body, **fields})
+    check_error(response, 404 if param == "model" else 400, param, words)
+
+
+def test_the_message_list_is_needed(http: httpx.Client) -> None:
+    check_error(http.post(CHAT, json={}), 400, "messages", "Field required")
+
+
+RAW: list[tuple[bytes, str]] = [
+    (b"", "is empty"),
+    (b"{", "not valid JSON"),
+    (b'{"messages": [}', "not valid JSON"),
+    (b'{"temperature": NaN}', "NaN and Infinity are no JSON numbers"),
+    (b'{"temperature": -Infinity}', "NaN and Infinity are no JSON numbers"),
+    (b'{"temperature": 1e999}', "out of range"),
+    (b'{"seed": ' + b"9" * 5000 + b"}", "out of range"),
+    (b'{"messages": "\xff\xfe"}', "not valid UTF-8"),
+    (b'{"messages": "\\ud800"}', "lone surrogates"),
+    (b"[" * 100_000, "nested too deeply"),
+    (b'"text"', "valid dictionary"),
+    (b"[1, 2]", "valid dictionary"),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), RAW, ids=[words for _, words in RAW])
+@pytest.mark.parametrize("path", [CHAT, TEXT])
+def test_a_body_that_is_no_request(http: httpx.Client, path: str, body: bytes, words: str) -> None:
+    response = http.post(path, content=body, headers={"Content-Type": "application/json"})
+    check_error(response, 400, None, words)
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_another_content_type(http: httpx.Client, kind: str | None) -> None:
+    headers = {} if kind is None else {"Content-Type": kind}
+    response = http.post(CHAT, content=json.dumps({"messages": HI}).encode(), headers=headers)
+    check_error(response, 400, None, "Content-Type must be application/json")
+
+
+def test_parameters_of_the_content_type_are_fine(http: httpx.Client) -> None:
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    body = json.dumps({"messages": HI, "max_tokens": 1}).encode()
+    assert http.post(CHAT, content=body, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_is_too_large(http: httpx.Client, chunked: bool) -> None:
+    def pieces() -> Iterator[bytes]:
+        for _ in range(100):
+            yield b" " * 2**20
+
+    content = pieces() if chunked else b" " * (100 * 2**20)
+    response = http.post(CHAT, content=content, headers={"Content-Type": "application/json"})
+    check_error(response, 413, None, "larger than the 32 MiB")
+
+
+def test_many_and_deep_messages(http: httpx.Client) -> None:
+    many = [{"role": "user", "content": "word " * 20}] * 10_000
+    check_error(http.post(CHAT, json={"messages": many}), 400, "input_tokens", "maximum context length")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/nothing", 404),
+        ("GET", CHAT, 405),
+        ("POST", "/health", 405),
+        ("GET", "/v1/models/absent/model", 404),
+        ("GET", "/../etc/passwd", 404),
+        ("GET", "/%2e%2e/%2e%2e/etc/passwd", 404),
+    ],
+)
+def test_paths_that_are_not_there(http: httpx.Client, method: str, path: str, status: int) -> None:
+    response = http.request(method, path)
+    assert response.status_code == status
+    assert response.json()["error"]["code"] == status
+
+
+HARMLESS: dict[str, Any] = {
+    "user": "someone",
+    "metadata": {"a": "b"},
+    "store": False,
+    "service_tier": "auto",
+    "parallel_tool_calls": True,
+    "response_format": {"type": "text"},
+    "tool_choice": "none",
+    "tools": None,
+    "logit_bias": {},
+    "stop": None,
+    "temperature": None,
+    "top_p": None,
+    "max_tokens": None,
+    "stream_options": None,
+    "best_of": 1,
+    "spaces_between_special_tokens": True,
+    "a_field_of_tomorrow": [1, 2, 3],
+}
+
+
+def test_fields_that_change_nothing_are_accepted(http: httpx.Client) -> None:
+    response = http.post(CHAT, json={"messages": HI, "max_completion_tokens": 2, **HARMLESS})
+    assert response.status_code == 200, response.text
+
+
+def test_the_server_goes_on_and_holds_nothing(http: httpx.Client, tiny_server: Server) -> None:
+    assert http.post(CHAT, json={"messages": HI, "max_tokens": 2}).status_code == 200
+    assert http.get("/health").status_code == 200
+    assert "Traceback" not in tiny_server.output()
