@@ -11,23 +11,24 @@
 namespace pagoda {
 namespace {
 
-// acc[row][half block]
+// acc[row][half block], from half block `start` on.
 template <int Rows, int Halves>
-inline void store(const __m256 (&acc)[Rows][Halves], const Tile& t) {
-  for (int h = 0; h < Halves; ++h) {
+inline void store(const __m256 (&acc)[Rows][Halves], const Tile& t, int start) {
+  for (int i = 0; i < Halves; ++i) {
+    const int h = start + i;
     const int64_t columns = t.columns - h * 8;
     if (columns <= 0) return;
     for (int r = 0; r < Rows; ++r) {
       float* out = t.out + r * t.out_stride + h * 8;
       if (columns >= 8) {
-        __m256 value = acc[r][h];
+        __m256 value = acc[r][i];
         if (t.bias) value = _mm256_add_ps(value, _mm256_loadu_ps(t.bias + h * 8));
         if (t.store == Store::add) value = _mm256_add_ps(_mm256_loadu_ps(out), value);
         _mm256_storeu_ps(out, value);
         continue;
       }
       float values[8];
-      _mm256_storeu_ps(values, acc[r][h]);
+      _mm256_storeu_ps(values, acc[r][i]);
       for (int64_t o = 0; o < columns; ++o) {
         const float value = t.bias ? values[o] + t.bias[h * 8 + o] : values[o];
         out[o] = t.store == Store::add ? out[o] + value : value;
@@ -48,6 +49,10 @@ inline __m256i broadcast(const std::byte* from) {
 
 inline __m256 broadcast_float(const std::byte* from) { return _mm256_castsi256_ps(broadcast(from)); }
 
+// Makes the compiler finish a sum here: it would rather compute all products first and keep them in
+// memory, for want of registers.
+inline void settle(__m256i& sum) { __asm__("" : "+x"(sum)); }
+
 inline __m256i load_bytes(const std::byte* from) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
 }
@@ -55,7 +60,7 @@ inline __m256i load_bytes(const std::byte* from) {
 // float32, float16 and bfloat16: a fused multiply-add per k in ascending order.
 template <WeightFormat F>
 struct FloatKernel {
-  static constexpr int kRows = 6, kRowsOfTwo = 3, kRowsOfFour = 0;
+  static constexpr int kRows = F == WeightFormat::bf16 ? 5 : 6, kRowsOfTwo = 3, kRowsOfFour = 0;
   static constexpr int64_t kStepK = kGroup;
   static int64_t width(int64_t, int64_t rows) { return rows <= kRowsOfTwo ? 2 : 1; }
   // A step is one k, or the pair of k that bfloat16 weights are packed in.
@@ -89,7 +94,9 @@ struct FloatKernel {
   template <int Rows, int Blocks>
   [[gnu::noinline]] static void run(const Tile& t) {
     __m256 acc[Rows][2 * Blocks];
+#pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
       for (int h = 0; h < 2 * Blocks; ++h) acc[r][h] = _mm256_setzero_ps();
     }
     const std::byte* weight = t.weight;
@@ -100,15 +107,14 @@ struct FloatKernel {
       for (int which = 0; which < kAtOnce; ++which) step<Rows, Blocks>(acc, weight, x, which, t);
     }
     if (k < t.k) step<Rows, Blocks>(acc, weight, x, 0, t);
-    store(acc, t);
+    store(acc, t, 0);
   }
 };
 
-// Groups of 32: exact integer sums, scaled and accumulated in float32, group after group. Eight outputs
-// at a time, for the sixteen registers.
+// Groups of 32: exact integer sums, scaled and accumulated in float32, group after group.
 template <WeightFormat F>
 struct QuantisedKernel {
-  static constexpr int kRows = 4, kRowsOfTwo = 0, kRowsOfFour = 0;
+  static constexpr int kRows = 6, kRowsOfTwo = 0, kRowsOfFour = 0;
   static constexpr int64_t kStepK = kGroup;
   static int64_t width(int64_t, int64_t) { return 1; }
   static constexpr size_t kCodes = F == WeightFormat::int8 ? kInt8Codes : kInt4Codes;
@@ -120,16 +126,18 @@ struct QuantisedKernel {
   template <int Rows>
   static inline void dot(const std::byte* codes, const RowPointers<Rows>& x, __m256i (&out)[Rows]) {
     const __m256i ones = _mm256_set1_epi16(1);
+#pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) out[r] = _mm256_setzero_si256();
     if constexpr (F == WeightFormat::int8) {
 #pragma GCC unroll 8
       for (int v = 0; v < 8; ++v) {
         const __m256i w = _mm256_xor_si256(load_bytes(codes + v * 64), _mm256_set1_epi8(-128));
         const __m256i magnitude = _mm256_abs_epi8(w);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int r = 0; r < Rows; ++r) {
           const __m256i value = _mm256_sign_epi8(broadcast(x[r] + v * 4), w);
           out[r] = _mm256_add_epi32(out[r], _mm256_madd_epi16(_mm256_maddubs_epi16(magnitude, value), ones));
+          settle(out[r]);
         }
       }
     } else {
@@ -139,13 +147,15 @@ struct QuantisedKernel {
         const __m256i w = load_bytes(codes + v * 64);
         const __m256i low = _mm256_and_si256(w, nibble);
         const __m256i high = _mm256_and_si256(_mm256_srli_epi16(w, 4), nibble);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int r = 0; r < Rows; ++r) {
           const std::byte* values = x[r] + v * 4;
           out[r] = _mm256_add_epi16(out[r], _mm256_maddubs_epi16(low, broadcast(values)));
           out[r] = _mm256_add_epi16(out[r], _mm256_maddubs_epi16(high, broadcast(values + 16)));
+          settle(out[r]);
         }
       }
+#pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) {
         out[r] = _mm256_madd_epi16(out[r], ones);
         if constexpr (F == WeightFormat::int4) {
@@ -158,28 +168,49 @@ struct QuantisedKernel {
   template <int Rows, int Blocks>
   [[gnu::noinline]] static void run(const Tile& t) {
     static_assert(Blocks == 1, "one block at a time");
-    __m256 acc[Rows][2];
-    for (int r = 0; r < Rows; ++r) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
+    // One row reads the weights once. More would spill the sixteen registers, so their second half
+    // block is a second pass, over weights that are in the cache by then.
+    if constexpr (Rows == 1) {
+      pass<Rows, 2>(t, 0);
+    } else {
+      pass<Rows, 1>(t, 0);
+      pass<Rows, 1>(t, 1);
+    }
+  }
+
+  template <int Rows, int Halves>
+  static inline void pass(const Tile& t, int start) {
+    __m256 acc[Rows][Halves];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+      for (int h = 0; h < Halves; ++h) acc[r][h] = _mm256_setzero_ps();
+    }
     const std::byte* group = t.weight;
     RowPointers<Rows> x(t);
     for (int64_t k = 0; k < t.k; k += kGroup, group += kStride, x.advance(sizeof(QuantisedGroup))) {
 #pragma GCC unroll 2
-      for (int h = 0; h < 2; ++h) {
+      for (int h = 0; h < Halves; ++h) {
         __m256i dots[Rows];
-        dot<Rows>(group + h * 32, x, dots);
-        const __m256 d = halves(group + kCodes + h * 16);
-#pragma GCC unroll 4
+        dot<Rows>(group + (start + h) * 32, x, dots);
+        const std::byte* factors = group + kCodes + (start + h) * 16;
+        const __m256 d = halves(factors);
+#pragma GCC unroll 8
         for (int r = 0; r < Rows; ++r) {
           const __m256 scale = _mm256_mul_ps(d, broadcast_float(x[r] + offsetof(QuantisedGroup, scale)));
           acc[r][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[r]), scale, acc[r][h]);
-          if constexpr (F == WeightFormat::int4_offset) {
-            const __m256 m = halves(group + kCodes + kHalves + h * 16);
-            acc[r][h] = _mm256_fmadd_ps(m, broadcast_float(x[r] + offsetof(QuantisedGroup, scaled_sum)), acc[r][h]);
+        }
+        if constexpr (F == WeightFormat::int4_offset) {
+          const __m256 m = halves(factors + kHalves);
+#pragma GCC unroll 8
+          for (int r = 0; r < Rows; ++r) {
+            const __m256 sum = broadcast_float(x[r] + offsetof(QuantisedGroup, scaled_sum));
+            acc[r][h] = _mm256_fmadd_ps(m, sum, acc[r][h]);
           }
         }
       }
     }
-    store(acc, t);
+    store(acc, t, start);
   }
 };
 
