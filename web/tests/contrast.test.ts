@@ -32,6 +32,7 @@ const TEXT_PAIRS: [string, string][] = [
   ['on-accent', 'accent'],
   ['on-accent', 'accent-strong'],
   ['text', 'danger-soft'],
+  ['text', 'ground-selected'],
   ['text-2', 'danger-soft'],
   ['danger', 'ground'],
   ['danger', 'ground-side'],

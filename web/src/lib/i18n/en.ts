@@ -1,9 +1,6 @@
 /** English. The keys of this file are the keys of every language. */
 
 export const en = {
-  'app.title': 'Pagoda',
-  'app.skip': 'Skip to the conversation',
-
   'sidebar.label': 'Conversations',
   'sidebar.open': 'Open the sidebar',
   'sidebar.close': 'Close the sidebar',
@@ -12,7 +9,6 @@ export const en = {
   'sidebar.empty': 'Your conversation will appear here.',
   'sidebar.local': 'Kept in this browser',
   'sidebar.unsaved': 'This browser keeps nothing; the conversation ends with this page.',
-  'sidebar.untitled': 'New conversation',
   'sidebar.settings': 'Settings',
 
   'model.ready': 'Ready',
@@ -132,7 +128,6 @@ export const en = {
   'settings.theme.auto': 'System',
   'settings.theme.light': 'Light',
   'settings.theme.dark': 'Dark',
-  'settings.key': 'API key',
   'settings.key.change': 'Change the key',
   'settings.shortcuts': 'Keyboard shortcuts',
 

@@ -3,9 +3,6 @@
 import type { Messages } from './index';
 
 export const zh: Messages = {
-  'app.title': 'Pagoda',
-  'app.skip': '跳到对话',
-
   'sidebar.label': '对话列表',
   'sidebar.open': '打开侧栏',
   'sidebar.close': '关闭侧栏',
@@ -14,7 +11,6 @@ export const zh: Messages = {
   'sidebar.empty': '你的对话会出现在这里。',
   'sidebar.local': '保存在此浏览器',
   'sidebar.unsaved': '此浏览器不保存数据，关闭页面后对话即消失。',
-  'sidebar.untitled': '新对话',
   'sidebar.settings': '设置',
 
   'model.ready': '就绪',
@@ -134,7 +130,6 @@ export const zh: Messages = {
   'settings.theme.auto': '跟随系统',
   'settings.theme.light': '浅色',
   'settings.theme.dark': '深色',
-  'settings.key': 'API 密钥',
   'settings.key.change': '更换密钥',
   'settings.shortcuts': '键盘快捷键',
 

@@ -50,7 +50,11 @@ export class Chat {
     private readonly store: ChatStore,
     private readonly server: Server,
     private readonly preferences: Preferences,
-  ) {}
+  ) {
+    addEventListener('pagehide', () => {
+      if (this.streaming) void this.save();
+    });
+  }
 
   async restore(): Promise<void> {
     try {
