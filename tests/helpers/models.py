@@ -116,9 +116,14 @@ def tiny_gguf(
     quantization: str = "Q8_0",
     seed: int = 0,
     sizes: TinySizes | None = None,
-    extra: dict[str, float | str] | None = None,
+    extra: dict[str, int | float | str] | None = None,
+    tensors: dict[str, Array | tuple[npt.NDArray[np.uint8], str]] | None = None,
 ) -> Path:
-    """Writes a GGUF file as llama.cpp's converter would; `extra` adds float and string metadata."""
+    """Writes a GGUF file as llama.cpp's converter would.
+
+    extra: metadata to add or to replace. tensors: likewise, by GGUF's names: float32 values, or bytes as
+    (rows, bytes of a row) with the name of their type.
+    """
     sizes = sizes or tiny_sizes(architecture)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(f"Tiny {architecture}")
@@ -147,12 +152,26 @@ def tiny_gguf(
     writer.add_add_bos_token(False)
     writer.add_chat_template(CHAT_TEMPLATE)
     for key, value in (extra or {}).items():
-        (writer.add_string if isinstance(value, str) else writer.add_float32)(key, value)
+        kind = {
+            int: gguf.GGUFValueType.UINT32,
+            float: gguf.GGUFValueType.FLOAT32,
+            str: gguf.GGUFValueType.STRING,
+        }
+        writer.kv_data[0].pop(key, None)
+        writer.add_key_value(key, value, kind[type(value)])
+    others = dict(tensors or {})
     for name, values in tiny_weights(architecture, seed, sizes).items():
+        if gguf_name(name) in others:
+            continue
         if architecture == "llama":
             values = neighbour_pairs(name, values, sizes)
         kind = gguf.GGMLQuantizationType[quantization if values.ndim == 2 else "F32"]
         writer.add_tensor(gguf_name(name), gguf.quantize(values, kind), raw_dtype=kind)
+    for name, given in others.items():
+        if isinstance(given, tuple):
+            writer.add_tensor(name, given[0], raw_dtype=gguf.GGMLQuantizationType[given[1]])
+        else:
+            writer.add_tensor(name, given)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -73,19 +73,6 @@ def test_types_are_those_of_the_gguf_package() -> None:
     assert {int(gguf.GGMLQuantizationType[name]) for name in common} <= set(TENSOR_TYPES)
 
 
-def test_reads_the_default_model_as_the_gguf_package_does(default_model_path: Path) -> None:
-    file, oracle = GGUFFile.open(default_model_path), gguf.GGUFReader(default_model_path)
-    assert len(file.metadata) == sum(not name.startswith("GGUF.") for name in oracle.fields)
-    for name, value in file.metadata.items():
-        expected = oracle.fields[name].contents()
-        assert (value.tolist() if isinstance(value, np.ndarray) else value) == expected
-    for tensor in oracle.tensors:
-        info = file.tensors[tensor.name]
-        assert info.shape == tuple(int(size) for size in reversed(tensor.shape))
-        assert info.offset == tensor.data_offset
-        np.testing.assert_array_equal(file.bytes_of(info), tensor.data.reshape(-1).view(np.uint8))
-
-
 def text(value: str | bytes) -> bytes:
     encoded = value.encode() if isinstance(value, str) else value
     return struct.pack("<Q", len(encoded)) + encoded

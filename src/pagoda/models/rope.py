@@ -35,7 +35,8 @@ def inverse_frequencies(config: ModelConfig) -> tuple[npt.NDArray[np.float32], f
             scale = yarn.attention_factor or 0.1 * math.log(yarn.factor) + 1.0
         case kind, _:
             raise ValueError(f"unknown rope scaling {kind!r}")
-    return frequencies.astype(np.float32), scale
+    with np.errstate(over="ignore", under="ignore"):  # infinite frequencies are refused with the checkpoint
+        return frequencies.astype(np.float32), scale
 
 
 def rope_table(

@@ -22,6 +22,7 @@ from pagoda.weights.checkpoint import Checkpoint, CheckpointError
 from pagoda.weights.tensor import GROUP, Format, Tensor
 
 QUANTIZATIONS = ("int8", "int4")
+LARGEST = 65504.0  #: of float16, which scales and offsets are
 OUTER = ("model.embed_tokens.weight", "lm_head.weight")  #: int8 whatever is asked for
 
 _CHUNK = 1 << 17  # values quantised at a time: few enough to stay near the processor
@@ -30,7 +31,7 @@ _Halves: TypeAlias = npt.NDArray[np.float16]
 
 
 def quantize_int8(tensor: Tensor) -> Tensor:
-    """A tensor (n, k) as INT8, k a multiple of 32. Raises CheckpointError for NaN or infinity."""
+    """A tensor (n, k) as INT8, k a multiple of 32; CheckpointError for values beyond float16."""
     n, k = tensor.shape
     data = np.empty((n, k // GROUP, GROUP), np.int8)
     scales = np.empty((n, k // GROUP), np.float16)
@@ -45,7 +46,7 @@ def quantize_int8(tensor: Tensor) -> Tensor:
 
 
 def quantize_int4(tensor: Tensor) -> Tensor:
-    """A tensor (n, k) as INT4_OFFSET, k a multiple of 32. Raises CheckpointError for NaN or infinity."""
+    """A tensor (n, k) as INT4_OFFSET, k a multiple of 32; CheckpointError for values beyond float16."""
     n, k = tensor.shape
     data = np.empty((n, k // GROUP, GROUP // 2), np.uint8)
     scales = np.empty((n, k // GROUP), np.float16)
@@ -116,8 +117,11 @@ def _by_chunks(tensor: Tensor, quantize: Callable[[slice, _Groups], None]) -> No
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
         values = _rows(tensor, rows).dequantize()
-        if not np.isfinite(values).all():
-            raise CheckpointError(f"tensor {tensor.name!r} holds NaN or infinity: fetch the model again")
+        if not np.abs(values).max() <= LARGEST:  # not true of NaN either
+            raise CheckpointError(
+                f"tensor {tensor.name!r} holds values that are NaN or beyond float16: "
+                "fetch the model again, or load it without --quantization"
+            )
         quantize(rows, values.reshape(-1, k // GROUP, GROUP))
 
 
@@ -131,7 +135,8 @@ def _rows(tensor: Tensor, rows: slice) -> Tensor:
 def _at_least(values: npt.NDArray[np.float32]) -> _Halves:
     """The nearest float16 that is not below."""
     halves = values.astype(np.float16)
-    return np.where(halves < values, np.nextafter(halves, np.float16(np.inf)), halves)
+    with np.errstate(over="ignore"):  # above the largest float16, whose successor is never taken
+        return np.where(halves < values, np.nextafter(halves, np.float16(np.inf)), halves)
 
 
 def _at_most(values: npt.NDArray[np.float32]) -> _Halves:
