@@ -11,6 +11,7 @@ from pagoda.api.docs_page import docs_router
 from pagoda.api.errors import install_error_handlers
 from pagoda.api.metrics import ServerMetrics
 from pagoda.api.openapi import install_openapi
+from pagoda.api.root_path import RootPathMiddleware
 from pagoda.api.routes import chat, completions, health, metrics, models
 from pagoda.api.settings import ServerSettings
 from pagoda.api.state import ServerState
@@ -29,7 +30,6 @@ def create_app(llm: AsyncLLM, settings: ServerSettings) -> FastAPI:
         description="A private LLM service, compatible with OpenAI's API and with vLLM's further fields.",
         docs_url=None,
         redoc_url=None,
-        root_path=settings.root_path,
     )
 
     def info() -> EngineInfo | None:
@@ -55,4 +55,6 @@ def create_app(llm: AsyncLLM, settings: ServerSettings) -> FastAPI:
         allow_headers=["*"],
         expose_headers=["*"],
     )
+    if settings.root_path.strip("/"):
+        app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     return app

@@ -24,7 +24,7 @@ class ApiKeyMiddleware:
     def __init__(self, app: ASGIApp, *, api_keys: Sequence[str], root_path: str = "") -> None:
         self._app = app
         self._digests = [_digest(key) for key in api_keys]
-        self._root_path = root_path.rstrip("/")
+        self._root_path = "/" + root_path.strip("/") if root_path.strip("/") else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not self._is_guarded(scope) or self._is_allowed(Headers(scope=scope)):

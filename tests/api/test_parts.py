@@ -1,0 +1,186 @@
+"""The small pure parts: sampling defaults, chunks, log-probabilities, bills."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.text.vocabularies import byte_level_metadata
+
+from pagoda.api.accounting import Account
+from pagoda.api.body import parse_json
+from pagoda.api.chunks import ChunkEncoder
+from pagoda.api.errors import ApiError
+from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
+from pagoda.api.metrics import ServerMetrics
+from pagoda.api.protocol.chat import ChatCompletionRequest
+from pagoda.api.protocol.completions import CompletionRequest
+from pagoda.api.sampling import chat_sampling, completion_sampling, model_defaults
+from pagoda.engine.config import EngineStats
+from pagoda.engine.outputs import CompletionOutput, Logprob, RequestMetrics, RequestOutput
+from pagoda.engine.params import SamplingParams
+from pagoda.text.gguf_tokenizer import tokenizer_from_gguf
+from pagoda.text.tokenizer import Tokenizer
+
+MODEL = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "repetition_penalty": 1.05, "do_sample": True}
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return tokenizer_from_gguf(byte_level_metadata())
+
+
+def chat(**fields: Any) -> ChatCompletionRequest:
+    return ChatCompletionRequest(messages=[{"role": "user", "content": "hi"}], **fields)
+
+
+def test_the_models_own_sampling_holds_where_nothing_is_said() -> None:
+    params = chat_sampling(chat(), model_defaults(MODEL, "auto"))
+    assert (params.temperature, params.top_p, params.top_k, params.repetition_penalty) == (
+        0.6,
+        0.95,
+        20,
+        1.05,
+    )
+    params = chat_sampling(chat(temperature=0, top_k=-1), model_defaults(MODEL, "auto"))
+    assert (params.temperature, params.top_p, params.top_k) == (0, 0.95, -1)
+    params = chat_sampling(chat(), model_defaults(MODEL, "vllm"))
+    assert (params.temperature, params.top_p, params.top_k) == (1.0, 1.0, 0)
+
+
+def test_limits_of_an_answer() -> None:
+    assert chat_sampling(chat(), {}).max_tokens is None
+    assert chat_sampling(chat(max_tokens=5), {}).max_tokens == 5
+    assert chat_sampling(chat(max_tokens=5, max_completion_tokens=7), {}).max_tokens == 7
+    limited = model_defaults({"max_new_tokens": 9}, "auto")
+    assert chat_sampling(chat(), limited).max_tokens == 9
+    assert completion_sampling(CompletionRequest(prompt="x"), {}).max_tokens == 16
+    assert completion_sampling(CompletionRequest(prompt="x"), limited).max_tokens == 9
+    assert completion_sampling(CompletionRequest(prompt="x", max_tokens=40), limited).max_tokens == 40
+
+
+def test_echo_asks_for_the_prompts_logprobs() -> None:
+    params = completion_sampling(CompletionRequest(prompt="x", echo=True, logprobs=3), {})
+    assert (params.logprobs, params.prompt_logprobs) == (3, 3)
+    assert completion_sampling(CompletionRequest(prompt="x", logprobs=3), {}).prompt_logprobs is None
+
+
+@pytest.mark.parametrize("kind", ["chat", "text"])
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1), index=st.integers(0, 200))
+def test_the_short_way_of_a_chunk_is_the_long_one(kind: str, text: str, index: int) -> None:
+    encoder = ChunkEncoder(kind, 'id-"1"', 123, "模型", "f")
+    assert json.loads(encoder.text(index, text)[6:]) == json.loads(encoder.full(index, text)[6:])
+    assert encoder.text(index, text).count(b"\n") == 2
+
+
+def entry(logprob: float, rank: int) -> Logprob:
+    return Logprob(logprob, rank, None)
+
+
+def test_chat_logprobs_are_ranked_and_carry_the_tokens_bytes(tokenizer: Tokenizer) -> None:
+    a, b = tokenizer.encode("a")[0], tokenizer.encode("b")[0]
+    half = tokenizer.encode("é")[0]
+    made = LogprobFormatter(tokenizer, 2).chat(
+        [half], [{half: entry(-math.inf, 9), a: entry(-0.1, 1), b: entry(-3.0, 2)}]
+    )
+    [content] = made["content"]
+    assert content["token"] == "\ufffd"
+    assert content["bytes"] == [0xC3]
+    assert content["logprob"] == -9999.0
+    assert [(other["token"], other["logprob"]) for other in content["top_logprobs"]] == [
+        ("a", -0.1),
+        ("b", -3.0),
+    ]
+
+
+def test_completion_logprobs_keep_the_sampled_token_and_its_number(tokenizer: Tokenizer) -> None:
+    a, b, c = (tokenizer.encode(letter)[0] for letter in "abc")
+    positions = [None, {c: entry(-2.5, 3), a: entry(-0.5, 1), b: entry(-1.5, 2)}]
+    made = LogprobFormatter(tokenizer, 1).completion([a, c], positions, offset=4)
+    assert made == {
+        "text_offset": [4, 5],
+        "token_logprobs": [None, -2.5],
+        "tokens": ["a", "c"],
+        "top_logprobs": [None, {"c": -2.5, "a": -0.5}],
+    }
+
+
+def test_tokens_can_be_written_as_ids(tokenizer: Tokenizer) -> None:
+    a = tokenizer.encode("a")[0]
+    made = LogprobFormatter(tokenizer, 0, as_ids=True).completion([a], [{a: entry(-1.0, 1)}])
+    assert made["tokens"] == [f"token_id:{a}"]
+
+
+def test_prompt_logprobs() -> None:
+    made = prompt_logprobs([None, {7: Logprob(-1.0, 2, "x")}])
+    assert made == [None, {"7": {"logprob": -1.0, "rank": 2, "decoded_token": "x"}}]
+    assert prompt_logprobs(None) is None
+
+
+def metrics() -> ServerMetrics:
+    return ServerMetrics("m", EngineStats, lambda: None)
+
+
+def output(tokens: dict[int, int], *, finished: bool, times: RequestMetrics) -> RequestOutput:
+    reason = "length" if finished else None
+    answers = [
+        CompletionOutput(index, "x", [1] * count, finish_reason=reason) for index, count in tokens.items()
+    ]
+    return RequestOutput("r", None, [1, 2, 3], None, answers, finished, num_cached_tokens=2, metrics=times)
+
+
+def test_a_bill_counts_prompts_once_and_answers_all() -> None:
+    made = metrics()
+    account = Account(made, [[1, 2, 3]], SamplingParams(n=2))
+    times = RequestMetrics(10.0, 10.5)
+    account.add(0, output({0: 2, 1: 1}, finished=False, times=times))
+    times.finished_time = 12.5
+    account.add(0, output({0: 3, 1: 4}, finished=True, times=times))
+    account.close()
+    assert account.usage() == {
+        "prompt_tokens": 3,
+        "total_tokens": 13,
+        "completion_tokens": 10,
+        "prompt_tokens_details": {"cached_tokens": 2},
+    }
+    assert account.response_metrics() == {
+        "time_to_first_token": 0.5,
+        "generation_time": 2.0,
+        "queue_time": None,
+        "tokens_per_second": 4.0,
+    }
+    labels = {"model_name": "m", "engine": "0"}
+    value = made.registry.get_sample_value
+    assert value("vllm:request_success_total", {**labels, "finished_reason": "length"}) == 2
+    assert value("vllm:time_to_first_token_seconds_sum", labels) == 0.5
+    assert value("vllm:e2e_request_latency_seconds_sum", labels) == 2.5
+    assert value("vllm:request_generation_tokens_sum", labels) == 10
+
+
+def test_a_request_that_was_given_up_counts_as_aborted() -> None:
+    made = metrics()
+    account = Account(made, [[1], [2]], SamplingParams())
+    account.close()
+    assert account.response_metrics() is None
+    labels = {"model_name": "m", "engine": "0"}
+    value = made.registry.get_sample_value
+    assert value("vllm:request_success_total", {**labels, "finished_reason": "abort"}) == 2
+    assert value("vllm:e2e_request_latency_seconds_count", labels) == 0
+
+
+@given(raw=st.binary(max_size=60))
+def test_any_bytes_are_json_or_a_400(raw: bytes) -> None:
+    try:
+        expected = json.loads(raw.decode("utf-8"))
+        json.dumps(expected, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:
+        with pytest.raises(ApiError) as caught:
+            parse_json(raw)
+        assert caught.value.status_code == 400
+        assert "\n" not in caught.value.message
+    else:
+        assert parse_json(raw) == expected
