@@ -44,7 +44,7 @@ static inline size_t group_bytes(WeightFormat format) {
   }
 }
 
-// IEEE 754 binary16 to float, exact, by integer operations that vectorise.
+// IEEE 754 binary16 to float, exactly.
 static inline float half_to_float(uint16_t half) {
   const uint32_t magnitude = half & 0x7fffu;
   uint32_t bits = magnitude << 13;

@@ -276,6 +276,8 @@ void avx2_matmul(const Product& p) {
 }  // namespace
 
 // No AVX2 product takes bfloat16 activations, so their rounding needs no kernel of its own.
-MatmulKernels matmul_kernels_avx2() { return {avx2_matmul, quantise_row, matmul_kernels_portable().round_row}; }
+MatmulKernels matmul_kernels_avx2() {
+  return {avx2_matmul, quantise_row, matmul_kernels_portable().round_row};
+}
 
 }  // namespace pagoda

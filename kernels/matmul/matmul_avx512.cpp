@@ -94,7 +94,9 @@ struct BfloatKernel {
   static constexpr int64_t kStepK = 16;
   // Enough chains of dependent instructions to keep the units busy, with as few streams of weights as
   // that allows where each weight is used once.
-  static int64_t width(int64_t tiles, int64_t rows) { return tiles > 1 ? 2 : rows < 4 ? 4 : rows < 8 ? 2 : 1; }
+  static int64_t width(int64_t tiles, int64_t rows) {
+    return tiles > 1 ? 2 : rows < 4 ? 4 : rows < 8 ? 2 : 1;
+  }
 
   template <int Rows, int Blocks>
   [[gnu::noinline]] static void run(const Tile& t) {
@@ -107,7 +109,9 @@ struct BfloatKernel {
       if (k % kStepK == 0) ahead = prefetch(ahead, t.ahead_lines);
       __m512i w[Blocks];
 #pragma GCC unroll 4
-      for (int b = 0; b < Blocks; ++b) w[b] = _mm512_load_si512(weight + t.block_bytes * static_cast<size_t>(b));
+      for (int b = 0; b < Blocks; ++b) {
+        w[b] = _mm512_load_si512(weight + t.block_bytes * static_cast<size_t>(b));
+      }
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
         const __m512i pair = broadcast(x[r]);

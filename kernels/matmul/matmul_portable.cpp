@@ -1,4 +1,5 @@
-// The path without instruction sets: standard C++ that compilers vectorise as they can.
+// The path without instruction sets, and what ARM gets. All formats meet in float32: sums of a quantised
+// group are integers below 2^24, so float32 holds them exactly.
 #include <cmath>
 #include <cstring>
 
@@ -11,14 +12,39 @@ namespace {
 
 constexpr int kWidth = static_cast<int>(kBlock);
 constexpr int kGroupSize = static_cast<int>(kGroup);
+constexpr int kVectors = kWidth / 4;
 
-// Fused where the target has the instruction, as on ARM; a library call would be far slower.
-inline float multiply_add(float a, float b, float c) {
-#if defined(__FP_FAST_FMAF)
-  return std::fma(a, b, c);
-#else
-  return a * b + c;
-#endif
+// Four floats, the vector that SSE2 and NEON have (an extension that GCC and Clang share).
+using Four = float __attribute__((vector_size(16)));
+
+// Up to 32 k of a block as [k][16] floats.
+struct alignas(64) Chunk {
+  float w[kGroupSize][kWidth];
+};
+
+inline Four load(const float* from) {
+  Four value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+// sum[row] += x[row][i] * w[i] for ascending i; one or two rows at once, as registers allow.
+template <int Rows>
+inline void add_products(const Chunk& chunk, int count, const float* const (&x)[Rows],
+                         float (*sum)[kWidth]) {
+  Four acc[Rows][kVectors];
+  for (int r = 0; r < Rows; ++r) {
+    for (int v = 0; v < kVectors; ++v) acc[r][v] = load(sum[r] + 4 * v);
+  }
+  for (int i = 0; i < count; ++i) {
+    for (int v = 0; v < kVectors; ++v) {
+      const Four w = load(chunk.w[i] + 4 * v);
+      for (int r = 0; r < Rows; ++r) acc[r][v] += w * x[r][i];
+    }
+  }
+  for (int r = 0; r < Rows; ++r) {
+    for (int v = 0; v < kVectors; ++v) std::memcpy(sum[r] + 4 * v, &acc[r][v], sizeof(Four));
+  }
 }
 
 template <int Rows>
@@ -32,36 +58,63 @@ void store(const float (&acc)[Rows][kWidth], const Tile& t) {
   }
 }
 
+// half_to_float, sixteen at once and in steps that vectorise.
+void load_halves(const std::byte* from, float (&to)[kWidth]) {
+  uint16_t half[kWidth];
+  uint32_t bits[kWidth], top[kWidth];
+  std::memcpy(half, from, sizeof half);
+  for (int o = 0; o < kWidth; ++o) {
+    bits[o] = static_cast<uint32_t>(half[o] & 0x7fff) << 13;
+    // The exponent of an infinity or a NaN becomes all ones.
+    top[o] = (static_cast<uint32_t>(half[o] & 0x8000) << 16) | (bits[o] >= 0x0f800000u ? kInfinityBits : 0u);
+  }
+  std::memcpy(to, bits, sizeof bits);
+  for (int o = 0; o < kWidth; ++o) to[o] *= 0x1p112f;
+  std::memcpy(bits, to, sizeof bits);
+  for (int o = 0; o < kWidth; ++o) bits[o] |= top[o];
+  std::memcpy(to, bits, sizeof bits);
+}
+
 template <WeightFormat F>
 struct FloatKernel {
-  static constexpr int kRows = 4, kRowsOfTwo = 0, kRowsOfFour = 0;
+  static constexpr int kRows = 8, kRowsOfTwo = 0, kRowsOfFour = 0;
   static constexpr int64_t kStepK = kGroup;
   static int64_t width(int64_t, int64_t) { return 1; }
 
-  static void load(const std::byte* block, int64_t k, float (&w)[kWidth]) {
+  static void decode(const std::byte* block, int64_t k0, int count, Chunk& chunk) {
     if constexpr (F == WeightFormat::f32) {
-      std::memcpy(w, block + k * kWidth * 4, sizeof w);
+      std::memcpy(chunk.w, block + k0 * kWidth * 4, static_cast<size_t>(count) * kWidth * 4);
     } else if constexpr (F == WeightFormat::f16) {
-      uint16_t half[kWidth];
-      std::memcpy(half, block + k * kWidth * 2, sizeof half);
-      for (int o = 0; o < kWidth; ++o) w[o] = half_to_float(half[o]);
+      for (int i = 0; i < count; ++i) load_halves(block + (k0 + i) * kWidth * 2, chunk.w[i]);
     } else {
-      uint32_t pair[kWidth];
-      std::memcpy(pair, block + k / 2 * kWidth * 4, sizeof pair);
-      for (int o = 0; o < kWidth; ++o) w[o] = bfloat_to_float(static_cast<uint16_t>(pair[o] >> (k % 2 * 16)));
+      for (int i = 0; i < count; i += 2) {  // the layout has room for the partner of an odd last k
+        uint32_t pair[kWidth], high[kWidth];
+        std::memcpy(pair, block + (k0 + i) * kWidth * 2, sizeof pair);
+        for (int o = 0; o < kWidth; ++o) {
+          high[o] = pair[o] & 0xffff0000u;
+          pair[o] <<= 16;
+        }
+        std::memcpy(chunk.w[i], pair, sizeof pair);
+        std::memcpy(chunk.w[i + 1], high, sizeof high);
+      }
     }
   }
 
   template <int Rows, int Blocks>
   static void run(const Tile& t) {
     float acc[Rows][kWidth] = {};
-    for (int64_t k = 0; k < t.k; ++k) {
-      float w[kWidth];
-      load(t.weight, k, w);
-      for (int r = 0; r < Rows; ++r) {
-        float x;
-        std::memcpy(&x, t.x + r * t.x_stride + k * 4, 4);
-        for (int o = 0; o < kWidth; ++o) acc[r][o] = multiply_add(x, w[o], acc[r][o]);
+    Chunk chunk;
+    for (int64_t k = 0; k < t.k; k += kGroup) {
+      const int count = static_cast<int>(t.k - k < kGroup ? t.k - k : kGroup);
+      decode(t.weight, k, count, chunk);
+      auto row = [&](int r) { return reinterpret_cast<const float*>(t.x + r * t.x_stride) + k; };
+      for (int r = 0; r + 1 < Rows; r += 2) {
+        const float* const x[2] = {row(r), row(r + 1)};
+        add_products<2>(chunk, count, x, acc + r);
+      }
+      if constexpr (Rows % 2 == 1) {
+        const float* const x[1] = {row(Rows - 1)};
+        add_products<1>(chunk, count, x, acc + Rows - 1);
       }
     }
     store(acc, t);
@@ -77,56 +130,60 @@ struct QuantisedKernel {
   static constexpr size_t kStride =
       kCodes + (F == WeightFormat::int4_offset ? 2 * kHalves : kHalves);
 
-  // The codes of a group less their zero point, as [k][output].
-  static void decode(const std::byte* group, int16_t (&w)[kGroupSize][kWidth]) {
-    uint8_t bytes[kCodes];
-    std::memcpy(bytes, group, kCodes);
+  // The codes of a group less their zero point.
+  static void decode(const std::byte* group, Chunk& chunk) {
+    constexpr int zero = F == WeightFormat::int8 ? kInt8Zero : F == WeightFormat::int4 ? kInt4Zero : 0;
+    constexpr int mask = F == WeightFormat::int8 ? 255 : 15;
     for (int v = 0; v < static_cast<int>(kCodes) / 64; ++v) {
+      int32_t words[kWidth];
+      std::memcpy(words, group + v * 64, sizeof words);
       for (int j = 0; j < 4; ++j) {
-        for (int o = 0; o < kWidth; ++o) {
-          const int code = bytes[v * 64 + o * 4 + j];
-          if constexpr (F == WeightFormat::int8) {
-            w[v * 4 + j][o] = static_cast<int16_t>(code - kInt8Zero);
-          } else {
-            constexpr int zero = F == WeightFormat::int4 ? kInt4Zero : 0;
-            w[v * 4 + j][o] = static_cast<int16_t>((code & 15) - zero);
-            w[16 + v * 4 + j][o] = static_cast<int16_t>((code >> 4) - zero);
+        float* low = chunk.w[v * 4 + j];
+        for (int o = 0; o < kWidth; ++o) low[o] = static_cast<float>(((words[o] >> (8 * j)) & mask) - zero);
+        if constexpr (F != WeightFormat::int8) {
+          float* high = chunk.w[16 + v * 4 + j];
+          for (int o = 0; o < kWidth; ++o) {
+            high[o] = static_cast<float>(((words[o] >> (8 * j + 4)) & mask) - zero);
           }
         }
       }
     }
   }
 
-  static void load_halves(const std::byte* from, float (&to)[kWidth]) {
-    uint16_t half[kWidth];
-    std::memcpy(half, from, sizeof half);
-    for (int o = 0; o < kWidth; ++o) to[o] = half_to_float(half[o]);
+  template <int Count>
+  static void add_rows(const Tile& t, int64_t g, const Chunk& chunk, const float (&d)[kWidth],
+                       const float (&m)[kWidth], int first, float (*acc)[kWidth]) {
+    QuantisedGroup group[Count];
+    float values[Count][kGroupSize], dot[Count][kWidth] = {};
+    const float* x[Count];
+    for (int r = 0; r < Count; ++r) {
+      const std::byte* row = t.x + (first + r) * t.x_stride;
+      std::memcpy(&group[r], row + g * static_cast<int64_t>(sizeof group[r]), sizeof group[r]);
+      for (int k = 0; k < kGroupSize; ++k) values[r][k] = static_cast<float>(group[r].q[k]);
+      x[r] = values[r];
+    }
+    add_products<Count>(chunk, kGroupSize, x, dot);
+    for (int r = 0; r < Count; ++r) {
+      float* sum = acc[first + r];
+      for (int o = 0; o < kWidth; ++o) sum[o] += dot[r][o] * (d[o] * group[r].scale);
+      if constexpr (F == WeightFormat::int4_offset) {
+        for (int o = 0; o < kWidth; ++o) sum[o] += m[o] * group[r].scaled_sum;
+      }
+    }
   }
 
   template <int Rows, int Blocks>
   static void run(const Tile& t) {
     float acc[Rows][kWidth] = {};
+    Chunk chunk;
     const std::byte* group = t.weight;
     for (int64_t g = 0; g < t.k / kGroup; ++g, group += kStride) {
-      int16_t w[kGroupSize][kWidth];
       float d[kWidth], m[kWidth] = {};
-      decode(group, w);
+      decode(group, chunk);
       load_halves(group + kCodes, d);
       if constexpr (F == WeightFormat::int4_offset) load_halves(group + kCodes + kHalves, m);
-      for (int r = 0; r < Rows; ++r) {
-        QuantisedGroup x;
-        std::memcpy(&x, t.x + r * t.x_stride + g * static_cast<int64_t>(sizeof x), sizeof x);
-        int32_t dot[kWidth] = {};
-        for (int k = 0; k < kGroupSize; ++k) {
-          for (int o = 0; o < kWidth; ++o) dot[o] += static_cast<int32_t>(w[k][o]) * x.q[k];
-        }
-        for (int o = 0; o < kWidth; ++o) {
-          acc[r][o] = multiply_add(static_cast<float>(dot[o]), d[o] * x.scale, acc[r][o]);
-        }
-        if constexpr (F == WeightFormat::int4_offset) {
-          for (int o = 0; o < kWidth; ++o) acc[r][o] = multiply_add(m[o], x.scaled_sum, acc[r][o]);
-        }
-      }
+      for (int r = 0; r + 1 < Rows; r += 2) add_rows<2>(t, g, chunk, d, m, r, acc);
+      if constexpr (Rows % 2 == 1) add_rows<1>(t, g, chunk, d, m, Rows - 1, acc);
     }
     store(acc, t);
   }

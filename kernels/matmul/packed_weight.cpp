@@ -132,7 +132,8 @@ void PackedWeight::pack(const WeightSource& source, int64_t block0, int64_t bloc
   if (source.format != format_ || source.n != n_ || source.k != k_) {
     throw std::invalid_argument("the source is not of this weight's format and shape");
   }
-  if (is_quantised(format_) && (!source.scales || (format_ == WeightFormat::int4_offset) != !!source.offsets)) {
+  const bool offsets = source.offsets != nullptr;
+  if (is_quantised(format_) && (!source.scales || offsets != (format_ == WeightFormat::int4_offset))) {
     throw std::invalid_argument("the source lacks scales or offsets, or has offsets it may not have");
   }
   if (block0 < 0 || block1 > blocks()) throw std::out_of_range("blocks outside the weight");
