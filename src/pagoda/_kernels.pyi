@@ -134,3 +134,9 @@ class RowSampler:
 
 def sample_uniform(seed: int, position: int) -> float:
     """The number in [0, 1) behind a draw."""
+
+def measure_limits(seconds: float, threads: int) -> dict[str, float]:
+    """The machine's limits with that many threads: read_gb_s, int8_gop_s, bf16_gflop_s, f32_gflop_s, in 10^9.
+
+    Takes about `seconds` and 256 MiB.
+    """
