@@ -97,6 +97,8 @@ class AsyncLLM:
 
     @property
     def status(self) -> Status:
+        if self._tokenizer is None and self._supervisor.status in ("ready", "degraded"):
+            return "starting"  # the engine may be quicker than the tokenizer
         return self._supervisor.status
 
     @property
