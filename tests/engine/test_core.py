@@ -48,7 +48,7 @@ class TestEnd:
     def test_min_tokens_keeps_end_and_stop_tokens_away(self) -> None:
         free, _ = said(toy_engine()[0], max_tokens=20, ignore_eos=True)
         banned = (free[0], free[1])
-        got, end = said(
+        got, _ = said(
             toy_engine()[0], max_tokens=20, min_tokens=5, eos_token_ids=banned[:1], stop_token_ids=banned[1:]
         )
         assert len(got) >= 5

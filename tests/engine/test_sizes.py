@@ -102,14 +102,10 @@ def test_a_full_context_always_fits(
     )
     try:
         chosen = choose_sizes(config, model_len, BLOCK_BYTES, weights, available)
-    except ConfigurationError as error:
-        assert "\n" not in str(error)
+    except ConfigurationError:
         return
-    assert (
-        1
-        <= chosen.max_model_len
-        <= min(model_len, max_model_len or model_len, chosen.num_blocks * BLOCK_SIZE)
-    )
+    most = min(model_len, max_model_len or model_len, chosen.num_blocks * BLOCK_SIZE)
+    assert 1 <= chosen.max_model_len <= most
     assert chosen.max_num_seqs <= chosen.max_num_batched_tokens
     if memory is not None:
         assert chosen.num_blocks * BLOCK_BYTES <= memory

@@ -23,6 +23,8 @@ from pagoda.execute.validate import validate_batch
 
 VOCAB = 64
 EOS = 63
+DEADLY = 62  #: what fragile_process.py dies of, as the first token of a context of DEADLY_LENGTH
+DEADLY_LENGTH = 50
 
 
 class ToyExecutor:
@@ -93,8 +95,9 @@ def toy_engine(
     max_tokens: int = 64,
     caching: bool = True,
     poison: int | None = None,
+    make_executor: type[ToyExecutor] = ToyExecutor,
 ) -> tuple[EngineCore, ToyExecutor]:
-    executor = ToyExecutor(num_blocks, max_tokens, poison)
+    executor = make_executor(num_blocks, max_tokens, poison)
     info = EngineInfo(
         architecture="toy",
         vocab_size=VOCAB,

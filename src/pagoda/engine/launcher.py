@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +30,19 @@ class EngineProcess:
     oom_kills_before: int | None
 
     @classmethod
-    def start(cls, config: EngineConfig) -> EngineProcess:
-        """Starts an engine and sends it its configuration; does not wait for anything."""
+    def start(
+        cls, config: EngineConfig, program: Sequence[str] = ("-m", "pagoda.engine.process")
+    ) -> EngineProcess:
+        """Starts an engine and sends it its configuration; does not wait for anything.
+
+        program: what Python runs, given the number of the socket as its argument.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pagoda.engine.process", str(theirs.fileno())],
+                [sys.executable, "-P", *program, str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 env=_environment(),

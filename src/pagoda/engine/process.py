@@ -17,8 +17,10 @@ import time
 import traceback
 from collections.abc import Callable
 
+from pagoda.engine.config import EngineConfig
 from pagoda.engine.core import EngineCore
 from pagoda.engine.link import EngineLink, LinkClosedError
+from pagoda.engine.loading import Progress
 from pagoda.engine.messages import (
     AbortRequest,
     AddRequest,
@@ -36,17 +38,19 @@ _PROGRESS_SECONDS = 0.05  #: between two reports of loading
 EXIT_USER_ERROR = 2
 EXIT_FAILURE = 70
 
+MakeCore = Callable[[EngineConfig, Progress], EngineCore]
+
 
 def die_with_parent() -> None:
     """Asks the kernel to kill this process when the one that started it ends (Linux)."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def serve(link: EngineLink) -> int:
+def serve(link: EngineLink, make_core: MakeCore) -> int:
     """Loads and runs an engine for the other end of `link`; returns the exit status of the process."""
     config = link.receive_config()
     try:
-        core = EngineCore(config, _report_progress(link))
+        core = make_core(config, _report_progress(link))
     except (ConfigurationError, CheckpointError) as error:
         link.send(Failed(str(error)))
         return EXIT_USER_ERROR
@@ -68,7 +72,7 @@ def serve(link: EngineLink) -> int:
         link.send(core.step())
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], make_core: MakeCore = EngineCore) -> int:
     """The process's entry: the number of the inherited socket is its only argument."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -77,7 +81,7 @@ def main(arguments: list[str]) -> int:
     os.set_inheritable(connection.fileno(), False)
     link = EngineLink(connection)
     try:
-        return serve(link)
+        return serve(link, make_core)
     except LinkClosedError:
         return 0
     except Exception as error:
@@ -89,7 +93,7 @@ def main(arguments: list[str]) -> int:
         return EXIT_FAILURE
 
 
-def _report_progress(link: EngineLink) -> Callable[[int, int], None]:
+def _report_progress(link: EngineLink) -> Progress:
     last = 0.0
 
     def report(done: int, total: int) -> None:

@@ -53,7 +53,8 @@ def choose_sizes(
         if weight_bytes > available:
             raise ConfigurationError(
                 f"The model's weights need {_size(weight_bytes)} of memory and {_size(available)} are "
-                "available; free some memory, use a smaller model, or quantize it (--quantization int8 or int4)."
+                "available; free some memory, use a smaller model, or quantize it (--quantization int8 or "
+                "int4)."
             )
         cache, source = int((available - weight_bytes) * _MEMORY_SHARE), "the memory left after the weights"
         most_blocks = cache // block_bytes

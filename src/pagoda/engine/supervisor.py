@@ -2,21 +2,15 @@
 
 When the process dies, it is started again and what it was working on is replayed: prompt and tokens already
 delivered go to the new process, which computes their cache again and continues. As a request's draws depend
-on its seed and position alone, the stream goes on as if nothing had happened.
-
-A request may be what kills the engine. So replayed requests go one at a time, each when the one before has
-given news: a death in between is the fault of the one on trial. If the engine dies while no one is on trial,
-every request it had is under suspicion. The second time in a row that falls on a request, it fails with the
-reason.
+on its seed and position alone, the stream goes on as if nothing had happened. suspicion.py says who is to
+blame.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -36,10 +30,10 @@ from pagoda.engine.messages import (
     StepOutput,
     TokenDelta,
 )
+from pagoda.engine.suspicion import LiveRequest, Trials
 
 Status = Literal["starting", "ready", "degraded", "dead"]
 
-MAX_CRASHES = 2  #: in a row, of which a request is suspected, before it fails
 CALM_SECONDS = 60.0  #: an engine that ran so long was well; suspicion and waiting times start anew
 MAX_FAILED_STARTS = 3  #: restarts in a row that do not get as far as Ready
 _FIRST_DELAY = 0.25
@@ -55,34 +49,27 @@ class EngineDeadError(RuntimeError):
     """The engine has stopped for good; the message is one line."""
 
 
-@dataclass(slots=True)
-class _Live:
-    """A request that has not ended: what to tell a new engine, and whom to tell the news."""
-
-    command: AddRequest
-    deliver: Callable[[TokenDelta], None]
-    generated: list[int] = field(default_factory=list)
-    crashes: int = 0
-    sent: bool = False  # to the process that runs now
-
-    def fail(self, reason: str) -> None:
-        self.deliver(TokenDelta(self.command.request_id, [], "error", error=reason))
-
-
 class EngineSupervisor:
-    """Owns the engine process. `start` may be called before there is an event loop; everything else runs in
-    one.
+    """Owns the engine process. `start` needs no event loop; everything else runs in one.
+
+    start_process: how a process is started (`EngineProcess.start`).
     """
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(
+        self,
+        config: EngineConfig,
+        start_process: Callable[[EngineConfig], EngineProcess] = EngineProcess.start,
+    ) -> None:
         self.status: Status = "starting"
         self.status_reason: str | None = None
         self.info: EngineInfo | None = None
         self.stats = EngineStats()
         self.on_progress: Callable[[int, int], None] | None = None
         self._config = config
-        self._live: dict[str, _Live] = {}
-        self._trials: deque[str] = deque()  # requests to replay; the first is on trial once it is sent
+        self._start_process = start_process
+        self._live: dict[str, LiveRequest] = {}
+        self._in_engine: dict[str, LiveRequest] = {}  # by the engine's ids
+        self._trials = Trials()
         self._process: EngineProcess | None = None
         self._connection: EngineConnection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -96,32 +83,32 @@ class EngineSupervisor:
 
     def start(self) -> None:
         """Starts the process; returns at once."""
-        self._process = EngineProcess.start(self._config)
+        self._process = self._start_process(self._config)
 
     async def wait_ready(self) -> EngineInfo:
         """Waits until the model is loaded. Raises EngineStartError."""
-        if self._task is None:
+        if self.status == "dead":
+            raise EngineStartError(self.status_reason or "the engine has stopped")
+        if self._started is None:
             self._started = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._run(), name="pagoda-engine-supervisor")
-        if self._started is None:
-            raise EngineStartError("the engine was shut down")
         return await asyncio.shield(self._started)
 
     def add(self, command: AddRequest, deliver: Callable[[TokenDelta], None]) -> None:
         """Queues a request; its news go to `deliver`. Raises EngineDeadError."""
         if self.status == "dead":
             raise EngineDeadError(self.status_reason or "the engine has stopped")
-        live = _Live(command, deliver)
+        live = LiveRequest(command, deliver)
         self._live[command.request_id] = live
-        if self._connection is not None and self.status == "ready" and not self._trials:
+        if self.status == "ready" and not self._trials:
             self._send(live)
 
     def abort(self, request_id: str) -> None:
         """Forgets a request and frees what it holds in the engine."""
         live = self._live.pop(request_id, None)
-        if live is not None and live.sent and self._connection is not None:
-            self._connection.send(AbortRequest(request_id))
-        self._end_trial(request_id)
+        if live is not None:
+            self._withdraw(live)
+            self._leave_trials(live)
 
     def reset_prefix_cache(self) -> None:
         """Forgets cached blocks that no running request holds."""
@@ -132,12 +119,10 @@ class EngineSupervisor:
         """Ends the engine process; requests that run end with finish_reason "abort"."""
         patience = _PATIENCE if self.status == "ready" else 0.0  # one that is loading does not listen
         self._set_status("dead", "the engine was shut down")
-        if self._started is not None and not self._started.done():
-            self._started.cancel()
+        self._fail_start("the engine was shut down")
         for live in list(self._live.values()):
             live.deliver(TokenDelta(live.command.request_id, [], "abort"))
         self._live.clear()
-        self._trials.clear()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -151,6 +136,12 @@ class EngineSupervisor:
 
     async def _run(self) -> None:
         """The life of one process after the other, until the engine is dead for good."""
+        try:
+            await self._keep_alive()
+        except OSError as error:  # such as too many open files, or no memory for a new process
+            self._give_up(f"the engine process cannot be started: {error}")
+
+    async def _keep_alive(self) -> None:
         while True:
             reason = await self._serve_one()
             if self._ready_at is None:
@@ -191,14 +182,24 @@ class EngineSupervisor:
                 self._failure = message if user_error else f"the engine failed: {message}"
 
     def _route(self, delta: TokenDelta) -> None:
-        live = self._live.get(delta.request_id)
+        live = self._in_engine.get(delta.request_id)
         if live is None:
             return
         live.generated += delta.token_ids
+        request_id = live.command.request_id
+        if delta.request_id != request_id:
+            delta = msgspec.structs.replace(delta, request_id=request_id)
         if delta.finish_reason is not None:
-            del self._live[delta.request_id]
+            del self._live[request_id]
+            self._take_back(live)
         live.deliver(delta)
-        self._end_trial(delta.request_id)
+        if delta.finish_reason is not None:
+            self._leave_trials(live)
+        elif self._trials.is_over(live):
+            if self._trials:
+                # It waits for the other trials; most of its cache is found again.
+                self._withdraw(live)
+            self._next_trial()
 
     def _become_ready(self, info: EngineInfo) -> None:
         self.info = info
@@ -209,59 +210,59 @@ class EngineSupervisor:
             self._started.set_result(info)
         self._next_trial()
 
-    def _send(self, live: _Live) -> None:
+    def _send(self, live: LiveRequest) -> None:
+        """Gives a request to the engine, under a new name: late news of an earlier time must not be
+        mixed in.
+        """
         if self._connection is None:
             return
-        live.sent = True
         command = live.command
-        if live.generated:
-            command = msgspec.structs.replace(command, generated=live.generated)
+        engine_id = f"{command.request_id}~{live.times_sent}" if live.times_sent else command.request_id
+        if live.times_sent:
+            command = msgspec.structs.replace(command, request_id=engine_id, generated=live.generated)
+        live.times_sent += 1
+        live.engine_id = engine_id
+        self._in_engine[engine_id] = live
         self._connection.send(command)
 
+    def _withdraw(self, live: LiveRequest) -> None:
+        """Takes a request back from the engine, if that has it."""
+        engine_id = self._take_back(live)
+        if engine_id is not None and self._connection is not None:
+            self._connection.send(AbortRequest(engine_id))
+
+    def _take_back(self, live: LiveRequest) -> str | None:
+        engine_id, live.engine_id = live.engine_id, None
+        if engine_id is not None:
+            del self._in_engine[engine_id]
+        return engine_id
+
     def _next_trial(self) -> None:
-        """Sends the next request to replay; when none is left, everything that has come in the meantime."""
-        if self._trials:
-            self._send(self._live[self._trials[0]])
+        """Sends the next request to try; when none is left, everything that the engine does not have."""
+        live = self._trials.next()
+        if live is not None:
+            self._send(live)
             return
         for live in self._live.values():
-            if not live.sent:
+            if live.engine_id is None:
                 self._send(live)
 
-    def _end_trial(self, request_id: str) -> None:
-        if not self._trials or self.status != "ready":
-            if request_id in self._trials:
-                self._trials.remove(request_id)
-            return
-        if self._trials[0] == request_id:
-            self._trials.popleft()
+    def _leave_trials(self, live: LiveRequest) -> None:
+        if self._trials.remove(live) and self.status == "ready":
             self._next_trial()
-        elif request_id not in self._live and request_id in self._trials:
-            self._trials.remove(request_id)
 
     def _judge(self, reason: str) -> None:
-        """After a death: who is suspected of it, who has failed, and in which order the others are
-        replayed.
-        """
+        """After a death: who fails, and who is replayed."""
+        if self._ready_at is not None and time.monotonic() - self._ready_at > CALM_SECONDS:
+            self._delay = 0.0
+            self._trials.forget(self._live.values())
+        suspects = list(self._in_engine.values())
+        for live in suspects:
+            self._take_back(live)
         if self._ready_at is not None:
-            if time.monotonic() - self._ready_at > CALM_SECONDS:
-                self._delay = 0.0
-                for live in self._live.values():
-                    live.crashes = 0
-            if self._trials:
-                suspects = [self._live[self._trials[0]]]
-            else:
-                suspects = [live for live in self._live.values() if live.sent]
-            for live in suspects:
-                live.crashes += 1
-                if live.crashes >= MAX_CRASHES:
-                    del self._live[live.command.request_id]
-                    error = f"{reason} {live.crashes} times in a row while it worked on this request"
-                    live.fail(error)
-        # Who waits for a trial comes first, then who was running; what was never sent follows freely.
-        started = [key for key, live in self._live.items() if live.sent and key not in self._trials]
-        self._trials = deque([key for key in self._trials if key in self._live] + started)
-        for live in self._live.values():
-            live.sent = False
+            for live in self._trials.judge(suspects):
+                del self._live[live.command.request_id]
+                live.fail(f"{reason} {live.deaths} times in a row while it worked on this request")
         self._past = msgspec.structs.replace(self.stats, num_requests_running=0, kv_cache_usage=0.0)
         self.stats = self._past
 
@@ -272,13 +273,16 @@ class EngineSupervisor:
 
     def _give_up(self, reason: str) -> None:
         self._set_status("dead", reason)
-        if self._started is not None and not self._started.done():
-            self._started.set_exception(EngineStartError(reason))
-            self._started.exception()  # nobody may be waiting
+        self._fail_start(reason)
         for live in list(self._live.values()):
             error = f"the engine has stopped: {reason}"
             live.fail(error)
         self._live.clear()
+
+    def _fail_start(self, reason: str) -> None:
+        if self._started is not None and not self._started.done():
+            self._started.set_exception(EngineStartError(reason))
+            self._started.exception()  # there may be nobody who waits for it
 
     def _take_stats(self, stats: EngineStats) -> None:
         past = self._past

@@ -66,5 +66,6 @@ def context_message(max_model_len: int, wanted: int, count: int, bound: str = ""
     return (
         f"This model's maximum context length is {max_model_len} tokens. However, you requested {wanted} "
         f"output tokens and your prompt contains {bound}{count} input tokens, for a total of "
-        f"{bound}{wanted + count} tokens. Please reduce the length of the input prompt or the number of requested output tokens."
+        f"{bound}{wanted + count} tokens. Please reduce the length of the input prompt or the number of "
+        "requested output tokens."
     )
