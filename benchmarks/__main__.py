@@ -15,7 +15,8 @@ from benchmarks.report import Report
 from benchmarks.service import ServiceError
 from benchmarks.throughput import summarise
 from benchmarks.workloads import WORKLOADS
-from pagoda.hub import DEFAULT_MODEL, HubError, SilentProgress, resolve
+from pagoda.cli.console import progress_reporter
+from pagoda.hub import DEFAULT_MODEL, HubError, resolve
 from pagoda.weights.checkpoint import CheckpointError
 
 PARTS = ("start", "memory", "speed", "server")
@@ -47,7 +48,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    model = resolve(arguments.model, progress=SilentProgress()).path
+    model = resolve(arguments.model, progress=progress_reporter()).path
     threads: int = arguments.threads or len(os.sched_getaffinity(0))
     costs = CostModel(model)
     report = Report()
