@@ -107,12 +107,10 @@ class _Fusion:
                 view = self._view(x, op)
                 if view.norm is not None:
                     raise _unsupported(op, f"{x} is normed already")
-                self._write(out)
-                self._views[out] = replace(view, norm=weight, eps=eps)
+                self._view_as(out, replace(view, norm=weight, eps=eps))
             case SelectRows(x=x, out=out):
                 source = self._read(x, op)
-                self._write(out)
-                self._views[out] = _View(source, selected=True)
+                self._view_as(out, _View(source, selected=True))
             case Linear(x=x, out=out, weight=weight, bias=bias):
                 self._product(self._view(x, op), Part(weight, bias, out), op)
                 self._write(out)
@@ -148,6 +146,11 @@ class _Fusion:
         self._alias = {out: source for out, source in self._alias.items() if name not in (out, source)}
         self._head_norms.pop(name, None)
         self._rotated.pop(name, None)
+
+    def _view_as(self, name: str, view: _View) -> None:
+        self._write(name)
+        self._written.discard(name)
+        self._views[name] = view
 
     def _product(self, view: _View, part: Part, op: Op) -> None:
         if view.selected != (part.out is None):
