@@ -24,13 +24,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_gguf(tmp_path_factory.mktemp("llm") / "tiny.gguf")
 
 
-def make(model: Path, **options: Any) -> LLM:
-    return LLM(model, executor="reference", **options)
+def make(model: Path, executor: str = "reference", **options: Any) -> LLM:
+    return LLM(model, executor=executor, **options)
 
 
-@pytest.fixture(scope="module")
-def llm(model: Path) -> LLM:
-    return make(model)
+@pytest.fixture(scope="module", params=["reference", "cpu"])
+def llm(model: Path, request: pytest.FixtureRequest) -> LLM:
+    return make(model, request.param)
 
 
 def test_names_of_the_package() -> None:
@@ -201,7 +201,7 @@ def test_the_cache_serves_a_prompt_again_until_it_is_reset(model: Path) -> None:
 
 
 def test_without_a_tokenizer(model: Path, llm: LLM) -> None:
-    plain = make(model, skip_tokenizer_init=True)
+    plain = make(model, llm.engine_config.executor, skip_tokenizer_init=True)
     params = SamplingParams(temperature=0, max_tokens=6, ignore_eos=True, detokenize=False, logprobs=1)
     (output,) = plain.generate({"prompt_token_ids": [1, 2, 3]}, params, use_tqdm=False)
     (same,) = llm.generate({"prompt_token_ids": [1, 2, 3]}, params, use_tqdm=False)
@@ -289,13 +289,14 @@ class TestMistakes:
         assert "\n" not in str(caught.value)
 
 
-def test_context_reduced_to_the_memory_given(model: Path) -> None:
-    # 2 layers x (keys and values) x 2 heads x 16 x 4 bytes x 32 tokens
-    block = 2 * 2 * 2 * 16 * 4 * 32
-    llm = make(model, kv_cache_memory_bytes=5 * block)
+@pytest.mark.parametrize(("executor", "value_bytes"), [("reference", 4), ("cpu", 2)])
+def test_context_reduced_to_the_memory_given(model: Path, executor: str, value_bytes: int) -> None:
+    # 2 layers x (keys and values) x 2 heads x 16 x 32 tokens
+    block = 2 * 2 * 2 * 16 * value_bytes * 32
+    llm = make(model, executor, kv_cache_memory_bytes=5 * block)
     assert llm.info.max_model_len == 160
     assert "160 tokens instead of the model's 512" in llm.info.notes[0]
     params = SamplingParams(temperature=0, max_tokens=100, ignore_eos=True)
     outputs = llm.generate(PROMPTS, params, use_tqdm=False)  # they preempt each other
-    (alone,) = make(model).generate(PROMPTS[3], params, use_tqdm=False)
+    (alone,) = make(model, executor).generate(PROMPTS[3], params, use_tqdm=False)
     assert outputs[3].outputs[0].token_ids == alone.outputs[0].token_ids

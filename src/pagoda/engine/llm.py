@@ -65,7 +65,7 @@ class LLM:
             max_model_len=max_model_len,
             quantization=quantization,
             enable_prefix_caching=enable_prefix_caching,
-            seed=seed or 0,
+            seed=seed,
             **settings,
         )
         self._tokenizer = (
@@ -77,7 +77,7 @@ class LLM:
             self._eos_token_ids = tuple(dict.fromkeys((*self._tokenizer.eos_token_ids, *self._eos_token_ids)))
         self._ids = count()
         # Requests without a seed of their own draw one here, so that a run of a script can be repeated.
-        self._seeds = random.Random(seed)  # noqa: S311
+        self._seeds = random.Random(self.engine_config.seed)  # noqa: S311
 
     @property
     def info(self) -> EngineInfo:

@@ -17,7 +17,7 @@ from pagoda.execute.base import BLOCK_SIZE, Executor
 from pagoda.models import build_program
 from pagoda.models.program import Program
 from pagoda.weights import open_checkpoint
-from pagoda.weights.checkpoint import Checkpoint
+from pagoda.weights.checkpoint import Checkpoint, CheckpointError
 
 _QUANTIZED_BITS = {"int8": 8.5, "int4": 4.5}  #: bits a weight, with the scale of its group
 _FIRST_GUESS_FLOPS = 100e9  #: of two cores, until prefill has been measured
@@ -42,36 +42,46 @@ def load_model(config: EngineConfig, progress: Progress | None = None) -> Loaded
     started = time.monotonic()
     checkpoint = open_checkpoint(Path(config.model_path), config.quantization)
     try:
-        program = build_program(checkpoint.config)
-        estimate = estimate_weight_bytes(program, checkpoint.path, config)
-        sizes = choose_sizes(
-            config,
-            checkpoint.config.max_position_embeddings,
-            cache_block_bytes(program, config.executor),
-            estimate,
-            available_bytes(),
-        )
-        executor, details = _make_executor(config, program, checkpoint, sizes, progress)
-        generation_config = plain(checkpoint.generation_config)
-        info = EngineInfo(
-            architecture=checkpoint.config.architecture,
-            vocab_size=executor.vocab_size,
-            max_model_len=sizes.max_model_len,
-            num_blocks=executor.num_blocks,
-            block_size=BLOCK_SIZE,
-            weight_bytes=executor.weight_bytes,
-            cache_bytes=executor.cache_bytes,
-            max_num_seqs=sizes.max_num_seqs,
-            max_num_batched_tokens=executor.max_tokens,
-            load_seconds=time.monotonic() - started,
-            pid=os.getpid(),
-            eos_token_ids=end_tokens(checkpoint.config.eos_token_ids, generation_config),
-            generation_config=generation_config,
-            notes=sizes.notes,
-            **details,
-        )
+        return _load(config, checkpoint, started, progress)
+    except (CheckpointError, ConfigurationError):
+        raise
+    except ValueError as error:  # an architecture or sizes that nothing here can run
+        raise ConfigurationError(f"{config.model_path} cannot be served: {error}") from error
     finally:
         checkpoint.close()
+
+
+def _load(
+    config: EngineConfig, checkpoint: Checkpoint, started: float, progress: Progress | None
+) -> LoadedModel:
+    program = build_program(checkpoint.config)
+    estimate = estimate_weight_bytes(program, checkpoint.path, config)
+    sizes = choose_sizes(
+        config,
+        checkpoint.config.max_position_embeddings,
+        cache_block_bytes(program, config.executor),
+        estimate,
+        available_bytes(),
+    )
+    executor, details = _make_executor(config, program, checkpoint, sizes, progress)
+    generation_config = plain(checkpoint.generation_config)
+    info = EngineInfo(
+        architecture=checkpoint.config.architecture,
+        vocab_size=executor.vocab_size,
+        max_model_len=sizes.max_model_len,
+        num_blocks=executor.num_blocks,
+        block_size=BLOCK_SIZE,
+        weight_bytes=executor.weight_bytes,
+        cache_bytes=executor.cache_bytes,
+        max_num_seqs=sizes.max_num_seqs,
+        max_num_batched_tokens=executor.max_tokens,
+        load_seconds=time.monotonic() - started,
+        pid=os.getpid(),
+        eos_token_ids=end_tokens(checkpoint.config.eos_token_ids, generation_config),
+        generation_config=generation_config,
+        notes=sizes.notes,
+        **details,
+    )
     return LoadedModel(executor, info, _FIRST_GUESS_FLOPS / (2 * count_weights(program)))
 
 

@@ -9,6 +9,7 @@ blame.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -31,6 +32,8 @@ from pagoda.engine.messages import (
     TokenDelta,
 )
 from pagoda.engine.suspicion import LiveRequest, Trials
+
+_log = logging.getLogger(__name__)
 
 Status = Literal["starting", "ready", "degraded", "dead"]
 
@@ -149,6 +152,7 @@ class EngineSupervisor:
                 if self.info is None or self._failed_starts >= MAX_FAILED_STARTS:
                     self._give_up(reason)
                     return
+            _log.error("%s; it is being restarted", reason)
             self._judge(reason)
             self._set_status("degraded", f"{reason}; it is being restarted")
             await asyncio.sleep(self._next_delay())
@@ -206,6 +210,8 @@ class EngineSupervisor:
         self._ready_at = time.monotonic()
         self._failed_starts = 0
         self._set_status("ready", None)
+        if self._restarts:
+            _log.warning("the engine is ready again; %d requests go on", len(self._live))
         if self._started is not None and not self._started.done():
             self._started.set_result(info)
         self._next_trial()
@@ -272,6 +278,8 @@ class EngineSupervisor:
         return delay
 
     def _give_up(self, reason: str) -> None:
+        if self._restarts:
+            _log.error("the engine has stopped: %s", reason)
         self._set_status("dead", reason)
         self._fail_start(reason)
         for live in list(self._live.values()):
