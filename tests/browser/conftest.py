@@ -41,7 +41,7 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def app_url(chromium: Any, pagoda_server: Server) -> str:
     """Where the app is. A server without it is a mistake in the build, not a reason to pass."""
     url = pagoda_server.base_url.rstrip("/") + "/"

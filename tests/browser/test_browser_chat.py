@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -65,6 +66,7 @@ def test_a_question_is_answered_word_by_word_with_exact_figures(open_page: OpenP
     wait_for_status(page, "done")
     assert last_answer(page).locator(".prose").inner_text().strip()
     assert page.evaluate("window.lengths.size") > 2, "the answer came in one piece"
+    expect(page.get_by_role("log")).to_contain_text("The answer is complete.")
 
     stats = page.get_by_test_id("stats")
     tokens = int(stats.get_attribute("data-completion-tokens"))
@@ -79,13 +81,28 @@ def test_a_question_is_answered_word_by_word_with_exact_figures(open_page: OpenP
 
 def test_the_figures_are_those_of_the_usage_record(open_page: OpenPage) -> None:
     page = open_page(storage={"pagoda.preferences": GREEDY}).page
-    with page.expect_response("**/v1/chat/completions") as response:
-        ask(page, "Name three colours.")
+    # Keeps what the page's next request gets, byte for byte.
+    page.evaluate(
+        """() => {
+          const fetched = window.fetch;
+          window.fetch = async (...request) => {
+            const response = await fetched(...request);
+            window.received = response.clone().text();
+            return response;
+          };
+        }"""
+    )
+    ask(page, "Name three colours.")
     wait_for_status(page, "done")
-    usage = re.findall(r'"usage":\s*\{[^}]*?"completion_tokens":\s*(\d+)', response.value.text())
-    if not usage:
-        usage = re.findall(r'"completion_tokens":\s*(\d+)', response.value.text())
-    assert page.get_by_test_id("stats").get_attribute("data-completion-tokens") == usage[-1]
+    data = re.findall(r"^data: (\{.*\})$", page.evaluate("window.received"), re.MULTILINE)
+    last = json.loads(data[-1])
+    assert last["choices"] == []
+    stats = page.get_by_test_id("stats")
+    assert int(stats.get_attribute("data-completion-tokens")) == last["usage"]["completion_tokens"]
+    stats.click()
+    expect(page.get_by_test_id("figures")).to_contain_text(
+        re.compile(rf"Tokens in\s*{last['usage']['prompt_tokens']}\D")
+    )
 
 
 @pytest.mark.parametrize("way", ["button", "escape"])
@@ -98,6 +115,7 @@ def test_a_long_answer_can_be_stopped(open_page: OpenPage, way: str) -> None:
     else:
         page.keyboard.press("Escape")
     wait_for_status(page, "stopped")
+    expect(page.get_by_role("log")).to_contain_text("The answer was stopped.")
     text = last_answer(page).locator(".prose").inner_text()
     assert text.strip()
     # The engine is free at once: the next question is answered, and the stopped answer grew no further.
@@ -166,3 +184,52 @@ def test_what_the_server_refuses_is_said_in_a_sentence(open_page: OpenPage) -> N
     expect(alert).to_contain_text("no longer fits")
     expect(alert).to_contain_text("Start a new chat")
     expect(alert.get_by_role("button", name="Try again")).to_be_enabled()
+
+
+def test_a_server_that_starts_again_is_said_honestly_and_the_question_is_kept(open_page: OpenPage) -> None:
+    watched = open_page(storage={"pagoda.preferences": GREEDY}, provoked=True)
+    page = watched.page
+    expect(page.get_by_test_id("model-name")).to_be_visible()
+    starting = {"error": {"message": "The engine is starting", "type": "Service Unavailable", "code": 503}}
+    page.route("**/v1/**", lambda route: route.fulfill(status=503, json=starting))
+    ask(page, "Are you there?")
+    wait_for_status(page, "failed")
+    expect(page.get_by_role("alert")).to_contain_text("The model is starting")
+    expect(page.get_by_role("button", name="Try again")).to_be_disabled()
+    expect(page.get_by_role("status").filter(has_text="The model is starting")).to_be_visible()
+    watched.screenshot("starting-light-en-1280")
+
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    wait_for_status(page, "done")
+    expect(page.get_by_role("article", name="You")).to_have_count(1)
+
+
+def test_an_answer_that_breaks_off_keeps_its_words(open_page: OpenPage) -> None:
+    page = open_page(storage={"pagoda.preferences": GREEDY}).page
+    chunk = {"choices": [{"index": 0, "delta": {"content": "Half an ans"}, "finish_reason": None}]}
+    page.route(
+        "**/v1/chat/completions",
+        lambda route: route.fulfill(content_type="text/event-stream", body=f"data: {json.dumps(chunk)}\n\n"),
+    )
+    ask(page, "Say something.")
+    wait_for_status(page, "failed")
+    expect(last_answer(page)).to_contain_text("Half an ans")
+    expect(page.get_by_role("alert")).to_contain_text("broke off")
+
+
+def test_reasoning_is_shown_and_folds_when_the_answer_begins(open_page: OpenPage) -> None:
+    page = open_page().page
+    deltas = [{"reasoning_content": "Let me think."}, {"content": "Here it is."}, {}]
+    chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    page.route(
+        "**/v1/chat/completions",
+        lambda route: route.fulfill(content_type="text/event-stream", body=body),
+    )
+    ask(page, "Think first.")
+    wait_for_status(page, "done")
+    expect(last_answer(page)).to_contain_text("Here it is.")
+    expect(last_answer(page)).not_to_contain_text("Let me think.")
+    page.get_by_role("button", name="Thought").click()
+    expect(last_answer(page)).to_contain_text("Let me think.")

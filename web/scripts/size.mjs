@@ -1,10 +1,14 @@
 // The size of the first page: what index.html names and what those scripts import statically.
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 const BUDGET = 150 * 1024;
 const DIST = 'dist';
+if (!existsSync(join(DIST, 'index.html'))) {
+  console.error('There is no dist/ to weigh: npm run build makes it.');
+  process.exit(1);
+}
 const html = readFileSync(join(DIST, 'index.html'), 'utf8');
 const first = new Set([...html.matchAll(/(?:src|href)="\.\/([^"]+\.js)"/g)].map((match) => match[1]));
 for (const file of first) {

@@ -147,8 +147,10 @@ export class Chat {
 
   private fail(answer: AnswerMessage, error: unknown): void {
     const failure = error instanceof ChatFailure ? error : new ChatFailure('interrupted', String(error));
+    // Once words have arrived, why they stopped matters less than that they did.
+    const cut = answer.content !== '' && (failure.kind === 'starting' || failure.kind === 'unreachable');
     answer.status = 'failed';
-    answer.failure = { kind: failure.kind, detail: failure.detail };
+    answer.failure = { kind: cut ? 'interrupted' : failure.kind, detail: failure.detail };
     this.server.noteFailure(failure.kind);
   }
 
