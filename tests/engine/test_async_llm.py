@@ -151,7 +151,7 @@ class TestStreams:
 
     async def test_closing_a_stream_frees_the_engine(self, llm: AsyncLLM) -> None:
         before = llm.stats
-        async with aclosing(llm.generate(PROMPT, LONG, "r")) as stream:  # type: ignore[type-var]
+        async with aclosing(llm.generate(PROMPT, LONG, "r")) as stream:
             await anext(stream)
         await until(lambda: llm.stats.steps > before.steps and llm.stats.num_requests_running == 0)
         assert llm.stats.generation_tokens - before.generation_tokens < 300
@@ -249,7 +249,7 @@ class TestDeaths:
         assert (await collect(mortal, other))[:2] == expected[:2]
 
     async def test_an_aborted_request_is_not_replayed(self, mortal: AsyncLLM) -> None:
-        async with aclosing(mortal.generate(PROMPT, LONG, "r")) as stream:  # type: ignore[type-var]
+        async with aclosing(mortal.generate(PROMPT, LONG, "r")) as stream:
             await anext(stream)
             kill(mortal)
             await until(lambda: mortal.status == "degraded")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -17,7 +17,7 @@ from pagoda.engine.params import SamplingParams
 from pagoda.engine.processor import RequestFailedError, RequestState
 from pagoda.engine.supervisor import EngineDeadError, EngineStartError, EngineSupervisor, Status
 from pagoda.engine.validation import PromptError, check_prompt, check_text
-from pagoda.text.chat_template import ChatTemplate
+from pagoda.text.chat_template import ChatTemplate, TemplateError
 from pagoda.text.tokenizer import Tokenizer, load_tokenizer
 from pagoda.weights.checkpoint import CheckpointError
 
@@ -38,7 +38,7 @@ class AsyncLLM:
         self._supervisor = supervisor
         self._ids = count()
         self._tokenizer: Tokenizer | None = None
-        self._chat_template: ChatTemplate | None = None
+        self._chat_template: ChatTemplate | TemplateError | None = None
         self._eos_token_ids: tuple[int, ...] = ()
 
     @classmethod
@@ -65,7 +65,10 @@ class AsyncLLM:
         if isinstance(tokenizer, BaseException):
             raise tokenizer
         self._tokenizer = tokenizer
-        self._chat_template = make_chat_template(tokenizer)
+        try:
+            self._chat_template = make_chat_template(tokenizer)
+        except TemplateError as error:  # told to those who want to chat; the rest works
+            self._chat_template = error
         self._eos_token_ids = tuple(dict.fromkeys((*tokenizer.eos_token_ids, *info.eos_token_ids)))
         return info
 
@@ -85,7 +88,9 @@ class AsyncLLM:
 
     @property
     def chat_template(self) -> ChatTemplate | None:
-        """None for a model without one. Raises TemplateError on first use of one that cannot be compiled."""
+        """None for a model without one. Raises TemplateError for one that cannot be used."""
+        if isinstance(self._chat_template, TemplateError):
+            raise self._chat_template
         return self._chat_template
 
     @property
@@ -121,7 +126,7 @@ class AsyncLLM:
         priority: int = 0,
         cache_salt: str = "",
         user: str = "",
-    ) -> AsyncIterator[RequestOutput]:
+    ) -> AsyncGenerator[RequestOutput, None]:
         """Answers a prompt, given as text or as token ids.
 
         Validates at once: raises PromptError, or EngineDeadError when the engine has stopped. With `stream`
@@ -166,7 +171,7 @@ class AsyncLLM:
 
     async def _stream(
         self, state: RequestState, commands: Callable[[str], list[AddRequest]], stream: bool
-    ) -> AsyncIterator[RequestOutput]:
+    ) -> AsyncGenerator[RequestOutput, None]:
         prefix = f"{next(self._ids)}."  # engine ids are never used twice, whatever ids clients choose
         news: list[tuple[int, TokenDelta]] = []
         arrived = asyncio.Event()
