@@ -72,7 +72,7 @@ def test_logits_agree_with_the_reference(architecture: str, quantization: str, f
         # The same values are rounded to the same formats. What is left is the order of summation, and where
         # it moves a value over the edge between two int8 or bfloat16 the rows after it differ a little.
         assert np.abs(logits - rounded).max(axis=1).min() < 1e-3
-        assert rms(logits - rounded) < min(0.05, 0.5 * rms(rounded - exact))
+        assert rms(logits - rounded) < min(0.05, 0.75 * rms(rounded - exact))
 
 
 def rms(values: npt.NDArray[np.float32]) -> float:
