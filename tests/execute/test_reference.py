@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.helpers import goldens
 from tests.helpers.batches import Piece, step_batch, whole_prompt
-from tests.helpers.models import tiny_folder, tiny_gguf, tiny_weights, write_safetensors
+from tests.helpers.models import encode, tiny_folder, tiny_gguf, tiny_weights, write_safetensors
 
 from pagoda.execute.base import BLOCK_SIZE, StepBatch
-from pagoda.execute.reference import ReferenceExecutor, round_to_int8
+from pagoda.execute.reference import ReferenceExecutor
+from pagoda.execute.rounding import round_to_bfloat16, round_to_int8
 from pagoda.models import build_program
 from pagoda.weights import open_checkpoint
 
@@ -149,15 +150,24 @@ def test_gguf_and_folder_are_the_same_model(architecture: str, tmp_path: Path) -
     np.testing.assert_allclose(whole_prompt(file, tokens), whole_prompt(folder, tokens), rtol=0, atol=2e-5)
 
 
-def test_int8_activations_change_products_with_quantised_weights_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("quantization", ["F16", "Q8_0", "Q4_1"])
+def test_rounding_as_the_kernels_do_costs_little(quantization: str, tmp_path: Path) -> None:
+    path = tiny_gguf(tmp_path / "m.gguf", quantization=quantization)
     tokens = list(range(50))
-    float_path = tiny_gguf(tmp_path / "float.gguf", quantization="F16")
-    exact = whole_prompt(reference(float_path), tokens)
-    np.testing.assert_array_equal(whole_prompt(reference(float_path, activation="int8"), tokens), exact)
-    quantised_path = tiny_gguf(tmp_path / "int8.gguf", quantization="Q8_0")
-    exact = whole_prompt(reference(quantised_path), tokens)
-    rounded = whole_prompt(reference(quantised_path, activation="int8"), tokens)
-    assert 0 < np.abs(rounded - exact).max() < 0.05 * np.abs(exact).max()
+    exact = whole_prompt(reference(path), tokens)
+    rounded = whole_prompt(reference(path, activation="int8"), tokens)
+    assert 0 < np.sqrt(np.mean((rounded - exact) ** 2)) < 0.06 * exact.std()
+
+
+def test_rounding_to_bfloat16_is_to_nearest_even() -> None:
+    values = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    ties = np.array([1 + 2.0**-8, 1 + 3 * 2.0**-8, -1 - 2.0**-8], np.float32)
+    assert round_to_bfloat16(ties).tolist() == [1.0, 1 + 2.0**-6, -1.0]
+    expected = np.frombuffer(encode(values, "bfloat16"), "<u2").astype(np.uint32) << 16
+    np.testing.assert_array_equal(round_to_bfloat16(values), expected.view(np.float32))
+    assert (
+        np.abs(round_to_bfloat16(values) - values) <= 2.0**-9 * 2 ** np.ceil(np.log2(np.abs(values)))
+    ).all()
 
 
 @given(seed=st.integers(0, 2**32 - 1), magnitude=st.integers(-30, 30))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pagoda.execute.base import BLOCK_SIZE, StepBatch
+from pagoda.execute.rounding import round_to_bfloat16, round_to_int8
 from pagoda.execute.validate import validate_batch
 from pagoda.models.program import (
     Add,
@@ -28,7 +29,6 @@ from pagoda.models.program import (
 )
 from pagoda.models.rope import rope_table
 from pagoda.weights.checkpoint import Checkpoint
-from pagoda.weights.tensor import GROUP
 
 Array: TypeAlias = npt.NDArray[np.float32]
 Indices: TypeAlias = npt.NDArray[np.int64]
@@ -42,9 +42,9 @@ TILE = 8
 class ReferenceExecutor:
     """Implements `Executor`; see base.py for the contract of a step.
 
-    activation "float32" multiplies as the program says. "int8" first rounds the inputs of products with
-    quantised weights to int8 as the kernels do (groups of 32, scale = max|x| / 127, nearest even), so that
-    what remains between it and the CPU executor is the order of summation.
+    activation "float32" computes what the program says. "int8" rounds where the CPU kernels do: inputs of
+    products with quantised weights to int8, queries, keys, values and attention weights to bfloat16. What it
+    differs from "float32" by is what these formats cost.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class ReferenceExecutor:
         self._num_blocks = num_blocks
         self._max_tokens = max_tokens
         self._weights: dict[str, Array] = {}
+        self._round_attention = activation == "int8"
         self._rounded: set[str] = set()  # weights whose inputs are rounded to int8
         for name in program.weight_shapes():
             tensor = checkpoint.tensor(name)
@@ -146,9 +147,10 @@ class ReferenceExecutor:
     ) -> Array:
         cached_keys, cached_values = self._keys[op.layer], self._values[op.layer]
         written = np.concatenate([slot[span] for slot, span in zip(slots, spans, strict=True)])
-        cached_keys[written] = buffers[op.k].reshape(-1, op.kv_heads, op.head_dim)
-        cached_values[written] = buffers[op.v].reshape(-1, op.kv_heads, op.head_dim)
-        queries = buffers[op.q].reshape(-1, op.kv_heads, op.heads // op.kv_heads, op.head_dim)
+        rounded = round_to_bfloat16 if self._round_attention else np.ascontiguousarray
+        cached_keys[written] = rounded(buffers[op.k]).reshape(-1, op.kv_heads, op.head_dim)
+        cached_values[written] = rounded(buffers[op.v]).reshape(-1, op.kv_heads, op.head_dim)
+        queries = rounded(buffers[op.q]).reshape(-1, op.kv_heads, op.heads // op.kv_heads, op.head_dim)
         out = np.empty_like(queries)
         row = 0
         for slot, span in zip(slots, spans, strict=True):
@@ -156,7 +158,8 @@ class ReferenceExecutor:
             for position in span:
                 seen_keys, seen_values = keys[: position + 1], values[: position + 1]
                 scores = queries[row] @ seen_keys.transpose(1, 2, 0) * np.float32(op.scale)
-                out[row] = _softmax(scores) @ seen_values.transpose(1, 0, 2)
+                powers = rounded(np.exp(scores - scores.max(axis=-1, keepdims=True)))
+                out[row] = powers @ seen_values.transpose(1, 0, 2) / powers.sum(axis=-1, keepdims=True)
                 row += 1
         return out.reshape(row, -1)
 
@@ -189,16 +192,3 @@ def _rotate(x: Array, cos: Array, sin: Array) -> Array:
 def _silu(x: Array) -> Array:
     with np.errstate(over="ignore"):  # exp(-x) of a very negative x is infinite; x / inf is the right zero
         return np.asarray(x / (np.float32(1) + np.exp(-x)))
-
-
-def _softmax(scores: Array) -> Array:
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
-
-
-def round_to_int8(x: Array) -> Array:
-    """The values that int8 activations stand for: groups of 32 with scale = max|x| / 127, nearest even."""
-    groups = x.reshape(len(x), -1, GROUP)
-    scale = np.abs(groups).max(axis=-1, keepdims=True) / np.float32(127)
-    steps = np.divide(groups, scale, out=np.zeros_like(groups), where=scale > 0)
-    return np.asarray(np.rint(steps) * scale).reshape(x.shape)
