@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from tests.text.vocabularies import byte_level_metadata
 
 from pagoda.api.app import create_app
 from pagoda.api.settings import ServerSettings
@@ -19,6 +20,7 @@ from pagoda.api.state import ServerState
 from pagoda.engine.async_llm import AsyncLLM, RequestFailedError
 from pagoda.engine.config import EngineConfig
 from pagoda.engine.supervisor import EngineSupervisor
+from pagoda.text.gguf_tokenizer import tokenizer_from_gguf
 
 
 def make_app(status: str = "starting", reason: str | None = None, **settings: object) -> FastAPI:
@@ -27,6 +29,8 @@ def make_app(status: str = "starting", reason: str | None = None, **settings: ob
     supervisor.status = status  # type: ignore[assignment]
     supervisor.status_reason = reason
     llm = AsyncLLM(supervisor._config, supervisor)
+    if status != "starting":
+        llm._tokenizer = tokenizer_from_gguf(byte_level_metadata())
     return create_app(llm, ServerSettings(served_model_names=("m",), **settings))  # type: ignore[arg-type]
 
 

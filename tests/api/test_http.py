@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import re
 import signal
 import socket
@@ -259,3 +261,32 @@ def test_a_port_in_use_is_one_line(tiny_server: Server, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=f"port {port} on 127.0.0.1 is in use") as caught:
         start_server(model, tmp_path, "--port", port)
     assert "Traceback" not in str(caught.value)
+
+
+def test_a_stream_outlives_its_engine(tmp_path: Path) -> None:
+    server = start_server(tiny_gguf(tmp_path / "tiny.gguf"), tmp_path)
+    body = {"messages": HI, "max_tokens": 400, "ignore_eos": True, "n": 8, "seed": 3, "stream": True}
+
+    def texts(response: httpx.Response, lines: Iterator[str]) -> list[str]:
+        found = [""] * 8
+        for line in lines:
+            if not line or line == "data: [DONE]":
+                continue
+            for choice in json.loads(line.removeprefix("data: "))["choices"]:
+                found[choice["index"]] += choice["delta"].get("content", "")
+        return found
+
+    try:
+        with httpx.Client(base_url=server.base_url, timeout=60) as http:
+            with http.stream("POST", CHAT, json=body) as response:
+                undisturbed = texts(response, response.iter_lines())
+            with http.stream("POST", CHAT, json=body) as response:
+                lines = response.iter_lines()
+                first = next(lines)
+                os.kill(server.engine_pid(), signal.SIGKILL)
+                disturbed = texts(response, itertools.chain([first], lines))
+            assert disturbed == undisturbed
+            assert until(lambda: http.get("/health").status_code == 200)
+            assert gauge(http, "pagoda:engine_restarts_total") == 1
+    finally:
+        server.stop()

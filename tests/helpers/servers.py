@@ -35,6 +35,11 @@ class Server:
             self.process.wait()
             raise
 
+    def engine_pid(self) -> int:
+        """The process that runs the model: the server's only child."""
+        [child] = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(child)
+
     def output(self) -> str:
         """What the server has printed so far."""
         return self.log.read_text("utf-8")
