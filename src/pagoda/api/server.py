@@ -22,22 +22,30 @@ _GRACE_SECONDS = 5  #: for connections to take their last bytes
 
 
 def run(
-    llm: AsyncLLM, settings: ServerSettings, listener: socket.socket, on_ready: Callable[[], None]
+    llm: AsyncLLM,
+    settings: ServerSettings,
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Serves until SIGINT or SIGTERM, then ends streams in order and the engine; returns the exit code.
 
-    listener: a socket that listens already. on_ready: called once, when requests are served. An engine that
-    cannot start ends the server with its one line on standard error and exit code 1. A second signal ends at
-    once.
+    listener: a socket that listens already. on_ready: called once, when requests are served. on_progress:
+    gets the bytes of weights loaded and all, meanwhile. An engine that cannot start ends the server with its
+    one line on standard error and exit code 1. A second signal ends at once.
     """
-    return asyncio.run(_serve(llm, settings, listener, on_ready))
+    return asyncio.run(_serve(llm, settings, listener, on_ready, on_progress))
 
 
 async def _serve(
-    llm: AsyncLLM, settings: ServerSettings, listener: socket.socket, on_ready: Callable[[], None]
+    llm: AsyncLLM,
+    settings: ServerSettings,
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+    on_progress: Callable[[int, int], None] | None,
 ) -> int:
     # Requests that come while the model loads are answered (503), so the server runs from the start.
-    ready = asyncio.create_task(llm.wait_ready())
+    ready = asyncio.create_task(llm.wait_ready(on_progress))
     app = create_app(llm, settings)
     config = uvicorn.Config(
         app,

@@ -10,11 +10,11 @@ from contextlib import aclosing
 import typer
 
 from pagoda.cli.chat_commands import NAMES, Commands
-from pagoda.cli.console import say
+from pagoda.cli.console import LoadingProgress, say
 from pagoda.cli.conversation import ChatSettings, Conversation
 from pagoda.cli.errors import UsageError, is_user_error
 from pagoda.engine.async_llm import AsyncLLM
-from pagoda.engine.config import EngineConfig
+from pagoda.engine.config import EngineConfig, EngineInfo
 
 PROMPT = "> "
 PROMPT_MORE = ". "
@@ -26,22 +26,30 @@ def run_chat(config: EngineConfig, name: str, settings: ChatSettings) -> int:
     with asyncio.Runner() as runner:
         try:
             if not sys.stdin.isatty():
-                return _answer_pipe(runner, llm, settings)
+                return _answer_pipe(runner, llm, name, settings)
             return _talk(runner, llm, name, settings)
         finally:
             runner.run(llm.shutdown())
 
 
-def _answer_pipe(runner: asyncio.Runner, llm: AsyncLLM, settings: ChatSettings) -> int:
+def _answer_pipe(runner: asyncio.Runner, llm: AsyncLLM, name: str, settings: ChatSettings) -> int:
     question = sys.stdin.read().strip()
     if not question:
         raise UsageError("there is nothing to answer: the input is empty")
-    runner.run(llm.wait_ready())
+    _load(runner, llm, name)
     conversation = Conversation(llm, settings)
     write = _plain_writer()
     runner.run(_stream(conversation, question, write))
     write("\n")
     return 0
+
+
+def _load(runner: asyncio.Runner, llm: AsyncLLM, name: str) -> EngineInfo:
+    loading = LoadingProgress(f"Loading {name}")
+    try:
+        return runner.run(llm.wait_ready(loading.update))
+    finally:
+        loading.finish()
 
 
 def _talk(runner: asyncio.Runner, llm: AsyncLLM, name: str, settings: ChatSettings) -> int:
@@ -55,7 +63,7 @@ def _talk(runner: asyncio.Runner, llm: AsyncLLM, name: str, settings: ChatSettin
     readline.set_completer(_complete)
     readline.set_completer_delims(" \t\n")
     readline.parse_and_bind("tab: complete")
-    info = runner.run(llm.wait_ready())
+    info = _load(runner, llm, name)
     conversation = Conversation(llm, settings)
     model_line = (
         f"{name}: {info.architecture}, {info.max_model_len:,} tokens of context, {info.num_threads} threads"

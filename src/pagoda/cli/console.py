@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from pagoda.hub.progress import ProgressReporter, format_bytes
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+PATIENCE_SECONDS = 1.5  #: a bar for less is only noise
 
 
 def say(text: str) -> None:
@@ -26,6 +29,31 @@ def is_terminal() -> bool:
 def progress_reporter() -> ProgressReporter:
     """The reporter that suits standard error."""
     return BarProgress() if is_terminal() else LineProgress()
+
+
+class LoadingProgress:
+    """The progress of loading a model, shown only when it takes longer than a moment; takes (done, total)."""
+
+    def __init__(self, description: str) -> None:
+        self._description = description
+        self._reporter = progress_reporter()
+        self._started = time.monotonic()
+        self._shown = False
+
+    def update(self, done: int, total: int) -> None:
+        """`done` bytes of `total` are loaded."""
+        if not self._shown:
+            if time.monotonic() - self._started < PATIENCE_SECONDS:
+                return
+            self._shown = True
+            self._reporter.start(self._description, total)
+        self._reporter.update(done, total)
+
+    def finish(self) -> None:
+        """Loading is over, well or not."""
+        if self._shown:
+            self._shown = False
+            self._reporter.finish()
 
 
 class LineProgress:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pagoda.engine.async_llm import AsyncLLM
     from pagoda.engine.params import SamplingParams
 
+#: for a model that says nothing of its own: small models ramble at the neutral temperature of 1
+UNSTATED_SAMPLING = {"temperature": 0.6, "top_p": 0.9}
 ROOM_FOR_ANSWER = 256  #: tokens kept free for an answer, where the context is large enough
 
 
@@ -121,7 +123,7 @@ class Conversation:
     def _params(self, prompt_length: int) -> SamplingParams:
         from pagoda.engine.params import SamplingParams
 
-        values = dict(self._llm.generation_config)
+        values = UNSTATED_SAMPLING | dict(self._llm.generation_config)
         for name in ("temperature", "top_p", "top_k", "seed"):
             value = getattr(self._settings, name)
             if value is not None:

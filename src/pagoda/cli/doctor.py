@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 
 INDEX_SECONDS = 15
+MEMORY_NEEDED = 500_000_000
+DISK_NEEDED = 300_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def _python() -> Iterator[Finding]:
 
 
 def _processor() -> Iterator[Finding]:
-    from pagoda.cli.machine import cpu_quota, instruction_sets, processor_name
+    from pagoda.cli.machine import instruction_sets, processor_name
 
     sets = instruction_sets()
     yield Finding(
@@ -69,31 +71,27 @@ def _processor() -> Iterator[Finding]:
         yield Finding(
             "problem", "Kernels", f"the compiled module is missing ({error}); install the package again"
         )
-    else:
-        yield Finding("ok", "Kernels", f"{_kernels.best_isa()} is used")
-    cores = len(os.sched_getaffinity(0))
-    quota = cpu_quota()
-    if quota is not None and quota < cores:
-        yield Finding("note", "Cores", f"{cores}, of which the container may use {quota:g}")
-    else:
-        yield Finding("ok", "Cores", f"{cores}")
+        return
+    cores, threads = os.cpu_count() or 1, _kernels.available_threads()
+    yield Finding("ok", "Kernels", f"{_kernels.best_isa()}, {threads} threads")
+    if threads < cores:
+        yield Finding("note", "Cores", f"{cores}, of which this process may use {threads}")
 
 
 def _memory() -> Iterator[Finding]:
-    from pagoda.cli.machine import memory, read_bandwidth
+    from pagoda.cli.machine import read_bandwidth, total_memory
+    from pagoda.engine.memory import available_bytes
     from pagoda.hub import format_bytes
 
-    found = memory()
-    limit = f", the container's limit is {format_bytes(found.limit)}" if found.limit is not None else ""
-    available = min(found.available, found.limit or found.available)
-    state = "ok" if available >= 500_000_000 else "problem"
-    advice = "" if state == "ok" else "; the default model needs 500 MB: close other programs"
-    yield Finding(
-        state, "Memory", f"{format_bytes(found.available)} of {format_bytes(found.total)} free{limit}{advice}"
-    )
+    available, total = available_bytes(), total_memory()
+    if available is not None and total is not None:
+        enough = available >= MEMORY_NEEDED
+        advice = "" if enough else f"; the default model needs {format_bytes(MEMORY_NEEDED)}: close programs"
+        text = f"{format_bytes(available)} of {format_bytes(total)} may be used{advice}"
+        yield Finding("ok" if enough else "problem", "Memory", text)
     speed = read_bandwidth() / 1e9
     yield Finding(
-        "ok", "Memory speed", f"{speed:.1f} GB/s read; a model of 1 GB gives at most {speed:.0f} tokens/s"
+        "ok", "Memory speed", f"{speed:.1f} GB/s read; 1 GB of weights gives at most {speed:.0f} tokens/s"
     )
 
 
@@ -113,7 +111,7 @@ def _data_folder() -> Iterator[Finding]:
             "problem", "Data folder", f"{home}: {error}; set PAGODA_HOME to a folder you can write to"
         )
         return
-    if free < 500_000_000:
+    if free < DISK_NEEDED:
         yield Finding(
             "problem", "Data folder", f"{home} has {format_bytes(free)} free; free some or set PAGODA_HOME"
         )

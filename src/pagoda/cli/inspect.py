@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pagoda.models.program import Program
     from pagoda.weights.checkpoint import Checkpoint
 
+SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+
 
 def command(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
@@ -58,7 +60,10 @@ def _sizes(costs: Plan) -> list[tuple[str, str]]:
     shares = ", ".join(f"{format_bytes(size)} {kind.name.lower()}" for kind, size in formats)
     return [
         ("Weights", f"{costs.parameters:,} values in {format_bytes(costs.total_weight_bytes)}: {shares}"),
-        ("One token", f"reads {format_bytes(costs.streamed_bytes)} of weights, {costs.flops(0) / 1e9:.2f} GFLOP"),
+        (
+            "One token",
+            f"reads {format_bytes(costs.streamed_bytes)} of weights, {costs.flops(0) / 1e9:.2f} GFLOP",
+        ),
     ]
 
 
@@ -78,7 +83,10 @@ def _fit(
     available = available_bytes()
     rows = [
         ("Context", f"{longest:,} tokens"),
-        ("Cache", f"{per_token / 1e3:.1f} kB a token, {format_bytes(int(per_token * longest))} a full context"),
+        (
+            "Cache",
+            f"{per_token / 1e3:.1f} kB a token, {format_bytes(int(per_token * longest))} a full context",
+        ),
     ]
     if available is not None:
         rows.append(("Free memory", format_bytes(available)))
@@ -100,6 +108,7 @@ def _text(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     tokenizer = load_tokenizer(checkpoint.path)
     ends = ", ".join(tokenizer.id_to_token(index) or str(index) for index in tokenizer.eos_token_ids)
     template = "yes" if tokenizer.chat_template else "none, so it completes text and does not chat"
-    defaults = ", ".join(f"{name} {value}" for name, value in checkpoint.generation_config.items())
+    given = checkpoint.generation_config
+    defaults = ", ".join(f"{name} {given[name]}" for name in SAMPLING if given.get(name) is not None)
     rows = [("Tokenizer", f"{tokenizer.vocab_size:,} tokens, ends with {ends}"), ("Chat template", template)]
     return [*rows, ("Sampling", defaults)] if defaults else rows

@@ -1,22 +1,12 @@
-"""What this machine gives to the process: processor, cores, memory. Read from the kernel; Linux."""
+"""What this machine is: processor, memory and how fast it is read. From the kernel; Linux."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "neon", "asimd", "sve")
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Bytes: of the machine, free to use, and the limit of the control group (None: no limit)."""
-
-    total: int
-    available: int
-    limit: int | None
 
 
 def processor_name() -> str:
@@ -41,47 +31,13 @@ def _cpuinfo(key: str) -> Iterator[str]:
             yield value.strip()
 
 
-def cpu_quota() -> float | None:
-    """Cores' worth of time the control group may use; None without a limit."""
-    for folder in _cgroup_folders():
-        try:
-            quota, period = (folder / "cpu.max").read_text().split()
-        except (OSError, ValueError):
-            continue  # no such controller here
-        if quota != "max":
-            return int(quota) / int(period)
-    return None
-
-
-def memory() -> Memory:
-    """The memory of the machine and of the control group."""
-    values: dict[str, int] = {}
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        name, _, rest = line.partition(":")
-        values[name] = int(rest.split()[0]) * 1024
-    limit = None
-    for folder in _cgroup_folders():
-        try:
-            text = (folder / "memory.max").read_text().strip()
-        except OSError:
-            continue  # no such controller here
-        if text != "max":
-            limit = int(text) if limit is None else min(limit, int(text))
-    return Memory(values["MemTotal"], values["MemAvailable"], limit)
-
-
-def _cgroup_folders() -> list[Path]:
-    """The folders of this process's control group (version 2) and of its parents."""
-    root = Path("/sys/fs/cgroup")
+def total_memory() -> int | None:
+    """Bytes of memory of the machine; None where the kernel does not say."""
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
-        return []
-    own = next((line[3:] for line in lines if line.startswith("0::")), None)
-    if own is None:
-        return []
-    folder = root / own.lstrip("/")
-    return [parent for parent in (folder, *folder.parents) if parent == root or root in parent.parents]
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:")), None)
 
 
 def read_bandwidth(megabytes: int = 128, seconds: float = 0.6) -> float:

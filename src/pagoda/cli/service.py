@@ -7,17 +7,15 @@ with one line), then the engine process starts loading, and only then the web fr
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pagoda.cli.console import progress_reporter, say
+from pagoda.cli.console import LoadingProgress, progress_reporter, say
 from pagoda.cli.ports import address_of, bind, is_loopback
 from pagoda.cli.settings import web_dir
 from pagoda.hub import DataFolderLock, LocalModel, format_bytes, pagoda_home, resolve
 
 if TYPE_CHECKING:
-    from pagoda.engine.async_llm import AsyncLLM
     from pagoda.engine.config import EngineConfig, EngineInfo
 
 
@@ -79,7 +77,18 @@ def _serve(options: ServiceOptions, model: LocalModel, listener: socket.socket, 
         default_sampling=options.default_sampling,
         web_dir=web_dir() if options.web else None,
     )
-    return run(llm, settings, listener, on_ready=_announcer(options, llm, names[0], address))
+    loading = LoadingProgress(f"Loading {names[0]}")
+
+    def announce() -> None:
+        loading.finish()
+        say("\n".join(ready_lines(llm.info, names[0], address, options)))
+        if options.open_browser:
+            _open_browser(address)
+
+    try:
+        return run(llm, settings, listener, on_ready=announce, on_progress=loading.update)
+    finally:
+        loading.finish()
 
 
 def _engine_config(options: ServiceOptions, model: LocalModel) -> EngineConfig:
@@ -98,15 +107,6 @@ def _engine_config(options: ServiceOptions, model: LocalModel) -> EngineConfig:
         executor=options.executor,
         seed=options.seed,
     )
-
-
-def _announcer(options: ServiceOptions, llm: AsyncLLM, name: str, address: str) -> Callable[[], None]:
-    def announce() -> None:
-        say("\n".join(ready_lines(llm.info, name, address, options)))
-        if options.open_browser:
-            _open_browser(address)
-
-    return announce
 
 
 def ready_lines(info: EngineInfo, name: str, address: str, options: ServiceOptions) -> list[str]:
@@ -128,6 +128,7 @@ def ready_lines(info: EngineInfo, name: str, address: str, options: ServiceOptio
     ]
     if not is_loopback(options.host) and not options.api_keys:
         rows.append(("Note", "whoever reaches this machine may use it; --api-key KEY asks for a key"))
+    rows += [("Note", note) for note in info.notes]
     width = max(len(title) for title, _ in rows)
     return ["", "Pagoda is ready.", *(f"  {title:<{width}}  {value}" for title, value in rows), ""]
 
