@@ -198,8 +198,9 @@ class TestAbort:
         engine.abort("b")
         engine.abort("a")
         engine.abort("never heard of")
-        assert not engine.has_work()
         assert engine.stats().kv_cache_usage == 0
+        assert engine.step().deltas == [TokenDelta("b", [], "abort"), TokenDelta("a", [], "abort")]
+        assert not engine.has_work()
 
 
 class TestLogprobs:

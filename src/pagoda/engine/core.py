@@ -59,13 +59,13 @@ class EngineCore:
         self._steps = 0
         self._prompt_tokens = 0
         self._generation_tokens = 0
-        self._refused: list[TokenDelta] = []
+        self._news: list[TokenDelta] = []  # to be told with the next step
 
     def add_request(self, command: AddRequest) -> None:
         """Puts a request in line. One that can never run is answered with an error in the next step."""
         problem = self._problem(command)
         if problem is not None:
-            self._refused.append(TokenDelta(command.request_id, [], "error", error=problem))
+            self._news.append(TokenDelta(command.request_id, [], "error", error=problem))
             return
         request = Request(command, self._arrivals, self.info.max_model_len)
         self._arrivals += 1
@@ -73,10 +73,11 @@ class EngineCore:
         self._scheduler.add(request)
 
     def abort(self, request_id: str) -> None:
-        """Frees a request at once; ids that are not known are ignored."""
+        """Frees a request at once and confirms it in the next step; ids that are not known are ignored."""
         request = self._requests.pop(request_id, None)
         if request is not None:
             self._scheduler.finish(request)
+            self._news.append(TokenDelta(request_id, [], "abort"))
 
     def reset_prefix_cache(self) -> None:
         """Forgets every cached block that no running request holds."""
@@ -84,11 +85,11 @@ class EngineCore:
 
     def has_work(self) -> bool:
         """Whether `step` has anything to do or to tell."""
-        return bool(self._refused) or self._scheduler.has_work()
+        return bool(self._news) or self._scheduler.has_work()
 
     def step(self) -> StepOutput:
         """Computes one step and tells its news."""
-        deltas, self._refused = self._refused, []
+        deltas, self._news = self._news, []
         work = self._scheduler.schedule()
         if work:
             started = time.perf_counter()

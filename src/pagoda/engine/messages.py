@@ -27,7 +27,9 @@ class AddRequest(msgspec.Struct, frozen=True, tag="add", kw_only=True):
 
 
 class AbortRequest(msgspec.Struct, frozen=True, tag="abort"):
-    """Frees the request within one step; unknown ids are ignored."""
+    """Frees the request within one step and confirms it with finish_reason "abort"; unknown ids are
+    ignored.
+    """
 
     request_id: str
 

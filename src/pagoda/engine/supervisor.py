@@ -109,8 +109,15 @@ class EngineSupervisor:
     def abort(self, request_id: str) -> None:
         """Forgets a request and frees what it holds in the engine."""
         live = self._live.pop(request_id, None)
-        if live is not None:
-            self._withdraw(live)
+        if live is None:
+            return
+        others_wait = live.leaving
+        engine_id = self._take_back(live)
+        if engine_id is not None and self._connection is not None:
+            self._connection.send(AbortRequest(engine_id))
+        if others_wait:
+            self._next_trial()
+        else:
             self._leave_trials(live)
 
     def reset_prefix_cache(self) -> None:
@@ -189,6 +196,10 @@ class EngineSupervisor:
         live = self._in_engine.get(delta.request_id)
         if live is None:
             return
+        if live.leaving and delta.finish_reason == "abort":
+            self._take_back(live)
+            self._next_trial()
+            return
         live.generated += delta.token_ids
         request_id = live.command.request_id
         if delta.request_id != request_id:
@@ -198,12 +209,12 @@ class EngineSupervisor:
             self._take_back(live)
         live.deliver(delta)
         if delta.finish_reason is not None:
-            self._leave_trials(live)
+            if live.leaving:
+                self._next_trial()
+            else:
+                self._leave_trials(live)
         elif self._trials.is_over(live):
-            if self._trials:
-                # It waits for the other trials; most of its cache is found again.
-                self._withdraw(live)
-            self._next_trial()
+            self._end_trial(live)
 
     def _become_ready(self, info: EngineInfo) -> None:
         self.info = info
@@ -231,14 +242,19 @@ class EngineSupervisor:
         self._in_engine[engine_id] = live
         self._connection.send(command)
 
-    def _withdraw(self, live: LiveRequest) -> None:
-        """Takes a request back from the engine, if that has it."""
-        engine_id = self._take_back(live)
-        if engine_id is not None and self._connection is not None:
-            self._connection.send(AbortRequest(engine_id))
+    def _end_trial(self, live: LiveRequest) -> None:
+        """The last one just goes on; others wait for the trials behind them, which begin when the engine has
+        given them back. Most of their cache is found again.
+        """
+        if not self._trials:
+            self._next_trial()
+        elif self._connection is not None and live.engine_id is not None:
+            live.leaving = True
+            self._connection.send(AbortRequest(live.engine_id))
 
     def _take_back(self, live: LiveRequest) -> str | None:
-        engine_id, live.engine_id = live.engine_id, None
+        """The engine has this request no more; returns what it was called there."""
+        engine_id, live.engine_id, live.leaving = live.engine_id, None, False
         if engine_id is not None:
             del self._in_engine[engine_id]
         return engine_id

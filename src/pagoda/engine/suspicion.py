@@ -38,6 +38,7 @@ class LiveRequest:
     deaths: int = 0
     was_alone: bool = False
     goal: int = 0  #: tokens at which its trial is passed
+    leaving: bool = False  #: the engine was asked to give it back
 
     def fail(self, reason: str) -> None:
         self.deliver(TokenDelta(self.command.request_id, [], "error", error=reason))
