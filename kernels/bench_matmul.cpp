@@ -3,8 +3,9 @@
 //
 //   bench_matmul [--isa NAME] [--threads N] [--format NAME] [--rows N] [--shape NxK] [--seconds S]
 //
-// Each thread takes its own half of the output blocks. The figure of a case is the fastest of many calls,
-// the threads' slowest in each; on a machine that does other work the rest is noise.
+// Each thread takes its own part of the output blocks. A figure is the fastest of many calls (each as long
+// as its slowest thread); on a machine that does other work the rest is noise. "read" is a plain read of
+// the same packed bytes in turns with the product: the memory's limit where they exceed the caches.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -25,38 +26,42 @@ namespace {
 
 constexpr const char* kNames[] = {"f32", "f16", "bf16", "int8", "int4", "int4_offset"};
 
+constexpr WeightFormat kFormats[] = {WeightFormat::f32,  WeightFormat::f16,  WeightFormat::bf16,
+                                     WeightFormat::int8, WeightFormat::int4, WeightFormat::int4_offset};
+
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// Runs work(thread) on all threads at once, again and again; returns the shortest time of one round.
-double fastest(int threads, double seconds, const std::function<void(int)>& work) {
+// Runs each of `works` as work(thread) on all threads at once, in turns, again and again; returns the
+// shortest time of one round of each. Turns, so that what disturbs the machine disturbs all alike.
+std::vector<double> fastest(int threads, double seconds, const std::vector<std::function<void(int)>>& works) {
   std::atomic<int> round{0}, done{0};
+  std::atomic<size_t> turn{0};
   std::atomic<bool> stop{false};
-  auto wait = [&](int r) {
-    while (round.load(std::memory_order_acquire) < r) {}
-  };
   std::vector<std::thread> others;
   for (int t = 1; t < threads; ++t) {
     others.emplace_back([&, t] {
       for (int r = 1;; ++r) {
-        wait(r);
+        while (round.load(std::memory_order_acquire) < r) {}
         if (stop) return;
-        work(t);
+        works[turn](t);
         done.fetch_add(1, std::memory_order_release);
       }
     });
   }
-  double best = 1e9;
+  std::vector<double> best(works.size(), 1e9);
   const double end = now() + seconds;
-  int rounds = 0;
-  for (; rounds < 3 || now() < end; ++rounds) {
-    done = 0;
-    const double start = now();
-    round.fetch_add(1, std::memory_order_release);
-    work(0);
-    while (done.load(std::memory_order_acquire) < threads - 1) {}
-    best = std::min(best, now() - start);
+  for (int rounds = 0; rounds < 3 || now() < end; ++rounds) {
+    for (size_t w = 0; w < works.size(); ++w) {
+      turn = w;
+      done = 0;
+      const double start = now();
+      round.fetch_add(1, std::memory_order_release);
+      works[w](0);
+      while (done.load(std::memory_order_acquire) < threads - 1) {}
+      best[w] = std::min(best[w], now() - start);
+    }
   }
   stop = true;
   round.fetch_add(1);
@@ -64,29 +69,18 @@ double fastest(int threads, double seconds, const std::function<void(int)>& work
   return best;
 }
 
-// Reads of a buffer larger than the caches, by sums that compilers vectorise.
-double memory_limit(int threads, double seconds) {
-  constexpr size_t kBytes = size_t{256} << 20, kSums = 16;
-  // The library's own allocation, for pages of the same size as the weights have.
-  PackedWeight memory(Isa::portable, WeightFormat::f32, 4096, kBytes / 4 / 4096);
-  const std::vector<float> zeros(kBytes / 4 / 4096);
-  WeightSource source{};
-  source.format = WeightFormat::f32;
-  source.n = 4096;
-  source.k = static_cast<int64_t>(zeros.size());
-  source.data = zeros.data();
-  memory.pack(source, 0, memory.blocks());
-  std::vector<uint64_t> sink(static_cast<size_t>(threads) * kSums);
-  const size_t part = kBytes / 8 / static_cast<size_t>(threads);
-  const double time = fastest(threads, seconds, [&](int t) {
-    const uint64_t* from = reinterpret_cast<const uint64_t*>(memory.block(0)) + part * static_cast<size_t>(t);
-    uint64_t sums[kSums] = {};
-    for (size_t i = 0; i + kSums <= part; i += kSums) {
-      for (size_t j = 0; j < kSums; ++j) sums[j] += from[i + j];
-    }
-    for (uint64_t s : sums) sink[static_cast<size_t>(t) * kSums] += s;
-  });
-  return kBytes / time * 1e-9;
+// Reads a part of a weight's bytes, by sums that compilers vectorise.
+uint64_t read_blocks(const PackedWeight& weight, int64_t block0, int64_t block1) {
+  constexpr size_t kSums = 16;
+  const uint64_t* from = reinterpret_cast<const uint64_t*>(weight.block(block0));
+  const size_t count = weight.block_bytes() * static_cast<size_t>(block1 - block0) / 8;
+  uint64_t sums[kSums] = {};
+  for (size_t i = 0; i + kSums <= count; i += kSums) {
+    for (size_t j = 0; j < kSums; ++j) sums[j] += from[i + j];
+  }
+  uint64_t all = 0;
+  for (uint64_t s : sums) all += s;
+  return all;
 }
 
 struct Case {
@@ -95,7 +89,7 @@ struct Case {
 };
 
 struct Result {
-  double gbytes, gflops;
+  double gbytes, gflops, read_gbytes;  // the last: a plain read of the same packed bytes
 };
 
 Result measure(Isa isa, const Case& c, int64_t rows, int threads, double seconds) {
@@ -103,7 +97,10 @@ Result measure(Isa isa, const Case& c, int64_t rows, int threads, double seconds
   std::vector<unsigned char> bytes(values * (c.format == WeightFormat::f32 ? 4 : 2));
   unsigned state = 1;
   // Bytes of 0x28 to 0x3b are ordinary small numbers in every float format (subnormal ones are slow).
-  for (unsigned char& b : bytes) b = static_cast<unsigned char>(0x28 + ((state = state * 1664525u + 1013904223u) >> 24) % 20);
+  for (unsigned char& b : bytes) {
+    state = state * 1664525u + 1013904223u;
+    b = static_cast<unsigned char>(0x28 + (state >> 24) % 20);
+  }
   WeightSource source{};
   source.format = c.format;
   source.n = c.n;
@@ -127,12 +124,20 @@ Result measure(Isa isa, const Case& c, int64_t rows, int threads, double seconds
   const ActivationFormat format = activation_format(isa, c.format);
   for (int64_t t = 0; t < rows; ++t) buffer.prepare_row(isa, format, t, x.data(), c.k);
   const Activations a = buffer.view(format, rows, c.k);
-  const double time = fastest(threads, seconds, [&](int t) {
-    matmul(a, 0, rows, weight, weight.blocks() * t / threads, weight.blocks() * (t + 1) / threads, nullptr,
-           Store::assign, out.data(), c.n);
-  });
-  return {static_cast<double>(weight.bytes()) / time * 1e-9,
-          2e-9 * static_cast<double>(rows) * static_cast<double>(values) / time};
+  std::vector<uint64_t> sink(static_cast<size_t>(threads) * 16);
+  auto first_block = [&](int t) { return weight.blocks() * t / threads; };
+  const std::vector<double> times = fastest(
+      threads, seconds,
+      {[&](int t) {
+         matmul(a, 0, rows, weight, first_block(t), first_block(t + 1), nullptr, Store::assign, out.data(),
+                c.n);
+       },
+       [&](int t) {
+         sink[static_cast<size_t>(t) * 16] += read_blocks(weight, first_block(t), first_block(t + 1));
+       }});
+  const double size = static_cast<double>(weight.bytes());
+  return {size / times[0] * 1e-9, 2e-9 * static_cast<double>(rows) * static_cast<double>(values) / times[0],
+          size / times[1] * 1e-9};
 }
 
 // Rows prepared and weights packed by one thread, in GB/s of what is read.
@@ -142,15 +147,14 @@ void measure_preparation(Isa isa, double seconds) {
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 17) - 8.0f;
   ActivationBuffer buffer(16, kK);
   for (const ActivationFormat format : {ActivationFormat::bf16, ActivationFormat::int8}) {
-    const double time = fastest(1, seconds, [&](int) {
+    const double time = fastest(1, seconds, {[&](int) {
       for (int64_t t = 0; t < 16; ++t) buffer.prepare_row(isa, format, t, x.data(), kK);
-    });
+    }})[0];
     std::printf("prepare %-5s %8.1f GB/s of float32\n", format == ActivationFormat::int8 ? "int8" : "bf16",
                 16 * kK * 4 / time * 1e-9);
   }
-  for (const WeightFormat format : {WeightFormat::f32, WeightFormat::f16, WeightFormat::bf16, WeightFormat::int8,
-                                    WeightFormat::int4, WeightFormat::int4_offset}) {
-    std::vector<unsigned char> bytes(kN * kK * 4, 1);
+  for (const WeightFormat format : kFormats) {
+    const std::vector<unsigned char> bytes(kN * kK * 4, 1);
     WeightSource s{};
     s.format = format;
     s.n = kN;
@@ -162,9 +166,10 @@ void measure_preparation(Isa isa, double seconds) {
     s.offsets = format == WeightFormat::int4_offset ? bytes.data() + 2 : nullptr;
     s.data = bytes.data() + (quantised ? group - codes : 0);
     s.group_stride = s.scale_group_stride = group;
-    s.row_stride = s.scale_row_stride = quantised ? kK / kGroup * group : kK * (format == WeightFormat::f32 ? 4 : 2);
+    const int64_t value = format == WeightFormat::f32 ? 4 : 2;
+    s.row_stride = s.scale_row_stride = quantised ? kK / kGroup * group : kK * value;
     PackedWeight weight(isa, format, kN, kK);
-    const double time = fastest(1, seconds, [&](int) { weight.pack(s, 0, weight.blocks()); });
+    const double time = fastest(1, seconds, {[&](int) { weight.pack(s, 0, weight.blocks()); }})[0];
     std::printf("pack    %-11s %6.1f GB/s\n", kNames[static_cast<int>(format)],
                 static_cast<double>(kN * s.row_stride) / time * 1e-9);
   }
@@ -200,32 +205,32 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  const double limit = memory_limit(threads, 2 * seconds);
-  std::printf("%s, %d threads; memory reads %.1f GB/s\n", isa_name(isa), threads, limit);
-  // The peak that this code can show: one small product that stays in the first-level cache.
+  std::printf("%s, %d threads\n", isa_name(isa), threads);
+  // The peak that this code can show: one small product that stays in the first caches.
   std::vector<double> peak;
-  for (const WeightFormat format : {WeightFormat::f32, WeightFormat::f16, WeightFormat::bf16, WeightFormat::int8,
-                                    WeightFormat::int4, WeightFormat::int4_offset}) {
+  for (const WeightFormat format : kFormats) {
     peak.push_back(measure(isa, {format, 32, 256}, 240, 1, seconds).gflops * threads);
     std::printf("peak in cache %-11s %7.1f GFLOP/s\n", kNames[static_cast<int>(format)], peak.back());
   }
   if (only_format.empty() && !only_n) measure_preparation(isa, seconds);
 
-  std::vector<std::pair<int64_t, int64_t>> shapes = {{576, 576}, {192, 576}, {1536, 576}, {576, 1536}, {49152, 576},
-                                                     {4864, 896}, {896, 4864}, {151936, 896}};
+  std::vector<std::pair<int64_t, int64_t>> shapes = {{576, 576},   {192, 576},  {1536, 576}, {576, 1536},
+                                                     {49152, 576}, {4864, 896}, {896, 4864}, {151936, 896}};
   if (only_n) shapes = {{only_n, only_k}};
   std::vector<int64_t> rows = {1, 2, 4, 8, 16, 25, 32, 64, 256};
   if (only_rows) rows = {only_rows};
-  std::printf("%-12s%-12s%6s%10s%8s%12s%8s\n", "format", "n x k", "rows", "GB/s", "share", "GFLOP/s", "share");
+  std::printf("\n%-12s%-12s%6s%10s%10s%8s%12s%8s\n", "format", "n x k", "rows", "GB/s", "read GB/s", "share",
+              "GFLOP/s", "of peak");
   for (int f = 0; f < 6; ++f) {
     if (!only_format.empty() && only_format != kNames[f]) continue;
     for (const auto& [n, k] : shapes) {
       for (const int64_t r : rows) {
         if (!only_rows && (n > 10000 && r > 32)) continue;
         const Result result = measure(isa, {static_cast<WeightFormat>(f), n, k}, r, threads, seconds);
-        std::printf("%-12s%-12s%6lld%10.1f%7.0f%%%12.1f%7.0f%%\n", kNames[f],
-                    (std::to_string(n) + "x" + std::to_string(k)).c_str(), static_cast<long long>(r),
-                    result.gbytes, 100 * result.gbytes / limit, result.gflops,
+        const std::string shape = std::to_string(n) + "x" + std::to_string(k);
+        std::printf("%-12s%-12s%6lld%10.1f%10.1f%7.0f%%%12.1f%7.0f%%\n", kNames[f], shape.c_str(),
+                    static_cast<long long>(r), result.gbytes, result.read_gbytes,
+                    100 * result.gbytes / result.read_gbytes, result.gflops,
                     100 * result.gflops / peak[static_cast<size_t>(f)]);
         std::fflush(stdout);
       }

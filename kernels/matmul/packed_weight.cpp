@@ -1,3 +1,4 @@
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -123,6 +124,7 @@ PackedWeight::PackedWeight(Isa isa, WeightFormat format, int64_t n, int64_t k)
   }
   (void)matmul_kernels_for(isa);
   block_bytes_ = bytes_of_block(format, k);
+  if (block_bytes_ > PTRDIFF_MAX / static_cast<size_t>(blocks())) throw std::bad_alloc();
   data_ = allocate(bytes());
 }
 
