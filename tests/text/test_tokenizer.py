@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.text.vocabularies import byte_level_metadata, sentencepiece_data, sentencepiece_metadata
+from tests.text.vocabularies import DATA, byte_level_metadata, sentencepiece_data, sentencepiece_metadata
 
 from pagoda.text.gguf_tokenizer import tokenizer_from_gguf
 from pagoda.text.tokenizer import Tokenizer, load_tokenizer
@@ -237,3 +237,11 @@ def test_default_model_round_trip_and_known_tokens(default_model_path: Path) -> 
     assert tokenizer.encode("<|im_start|>user\nhi<|im_end|>\n") == [1, 4093, 198, 6004, 2, 198]
     for text in ("Hello 2026, 你好 😀 👩‍👩‍👧", "def f(x):\n\treturn x**2\n", "Grüße, naïve café"):
         assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_default_model_agrees_with_llama_cpp(default_model_path: Path) -> None:
+    tokenizer = load_tokenizer(default_model_path)
+    vectors = json.loads((DATA / "smollm.json").read_text("utf-8"))
+    assert len(vectors) > 50
+    for vector in vectors:
+        assert tokenizer.encode(vector["text"]) == vector["ids"], vector["text"]
