@@ -62,13 +62,38 @@ PAGODA_BODY double exp_nonpositive(double v) {
   return v > -690.0 ? p * power : 0.0;
 }
 
-// The sum of a block, in a fixed tree.
-PAGODA_BODY double block_sum(const double* w) {
-  double s[8];
-  for (int j = 0; j < 8; ++j) s[j] = w[j];
-  for (int i = 8; i < kLanes; i += 8)
-    for (int j = 0; j < 8; ++j) s[j] += w[i + j];
-  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+// The same in float32 for v <= 0.
+PAGODA_BODY float exp_nonpositive(float v) {
+  constexpr float kShift = 0x1.8p23f;
+  const float x = v > -87.0f ? v : -87.0f;
+  const float shifted = x * 0x1.715476p+0f + kShift;
+  const float n = shifted - kShift;
+  const float r = (x - n * 0x1.62ep-1f) - n * 0x1.0bfbe8p-15f;  // the first part of ln 2 has zeros at its end
+  float p = 1.0f / 5040.0f;
+  p = p * r + 1.0f / 720.0f;
+  p = p * r + 1.0f / 120.0f;
+  p = p * r + 1.0f / 24.0f;
+  p = p * r + 1.0f / 6.0f;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  uint32_t bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  const uint32_t exponent = (bits + 127u) << 23;
+  float power;
+  std::memcpy(&power, &exponent, sizeof power);
+  return v > -87.0f ? p * power : 0.0f;
+}
+
+// The sum of a block in float64, in a fixed tree.
+template <typename Value>
+PAGODA_BODY double block_sum(const Value* w) {
+  double s[kLanes / 2];
+  for (int j = 0; j < kLanes / 2; ++j)
+    s[j] = static_cast<double>(w[j]) + static_cast<double>(w[j + kLanes / 2]);
+  for (int width = kLanes / 4; width > 0; width /= 2)
+    for (int j = 0; j < width; ++j) s[j] += s[j + width];
+  return s[0];
 }
 
 // Copies a row's last, short block and fills it up with -inf.
@@ -130,23 +155,20 @@ PAGODA_BODY void block_maxima_body(const float* x, int64_t n, float* block_max) 
   }
 }
 
-PAGODA_BODY double exp_weights_body(const float* x, int64_t n, float top, double inverse_temperature, double* w,
+PAGODA_BODY double exp_weights_body(const float* x, int64_t n, float top, float inverse_temperature, float* w,
                                     double* sums) {
   double total = 0;
   int64_t i = 0, b = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    for (int64_t j = 0; j < kLanes; ++j)
-      w[i + j] = exp_nonpositive((static_cast<double>(x[i + j]) - top) * inverse_temperature);
+    for (int64_t j = 0; j < kLanes; ++j) w[i + j] = exp_nonpositive((x[i + j] - top) * inverse_temperature);
     total += sums[b++] = block_sum(w + i);
   }
   if (i < n) {
     float tail[kLanes];
     fill_tail(x + i, n - i, tail);
-    double last[kLanes];
-    for (int64_t j = 0; j < kLanes; ++j)
-      last[j] = exp_nonpositive((static_cast<double>(tail[j]) - top) * inverse_temperature);
-    for (int64_t j = 0; i + j < n; ++j) w[i + j] = last[j];
-    total += sums[b] = block_sum(last);
+    for (int64_t j = 0; j < kLanes; ++j) tail[j] = exp_nonpositive((tail[j] - top) * inverse_temperature);
+    for (int64_t j = 0; i + j < n; ++j) w[i + j] = tail[j];
+    total += sums[b] = block_sum(tail);
   }
   return total;
 }
@@ -191,23 +213,23 @@ PAGODA_BODY int64_t count_ahead_body(const float* x, int64_t n, float value, int
   return count;
 }
 
-PAGODA_BODY double keep_ahead_body(const float* x, int64_t n, float value, int64_t last, double* w, double* sums) {
+PAGODA_BODY double keep_ahead_body(const float* x, int64_t n, float value, int64_t last, float* w, double* sums) {
   double total = 0;
   int64_t b = 0;
   for (int64_t i = 0; i < n; i += kLanes) {
     const int64_t size = n - i < kLanes ? n - i : kLanes;
     if (size == kLanes && i + kLanes - 1 <= last) {
-      for (int64_t j = 0; j < kLanes; ++j) w[i + j] = x[i + j] >= value ? w[i + j] : 0.0;
+      for (int64_t j = 0; j < kLanes; ++j) w[i + j] = x[i + j] >= value ? w[i + j] : 0.0f;
     } else if (size == kLanes && i > last) {
-      for (int64_t j = 0; j < kLanes; ++j) w[i + j] = x[i + j] > value ? w[i + j] : 0.0;
+      for (int64_t j = 0; j < kLanes; ++j) w[i + j] = x[i + j] > value ? w[i + j] : 0.0f;
     } else {
       for (int64_t j = 0; j < size; ++j)
-        if (!(x[i + j] > value || (x[i + j] == value && i + j <= last))) w[i + j] = 0.0;
+        if (!(x[i + j] > value || (x[i + j] == value && i + j <= last))) w[i + j] = 0.0f;
     }
     if (size == kLanes) {
       total += sums[b++] = block_sum(w + i);
     } else {
-      double padded[kLanes] = {};
+      float padded[kLanes] = {};
       for (int64_t j = 0; j < size; ++j) padded[j] = w[i + j];
       total += sums[b++] = block_sum(padded);
     }
@@ -242,7 +264,7 @@ PAGODA_PASS(float, row_maximum, (const float* x, int64_t n, bool* bad), (x, n, b
 PAGODA_PASS(int64_t, index_of, (const float* x, int64_t n, float value), (x, n, value))
 PAGODA_PASS(void, block_maxima, (const float* x, int64_t n, float* block_max), (x, n, block_max))
 PAGODA_PASS(double, exp_weights,
-            (const float* x, int64_t n, float top, double inverse_temperature, double* w, double* sums),
+            (const float* x, int64_t n, float top, float inverse_temperature, float* w, double* sums),
             (x, n, top, inverse_temperature, w, sums))
 PAGODA_PASS(void, assign_buckets,
             (const float* x, int64_t n, float top, float scale, int32_t last_bucket, uint16_t* bucket),
@@ -250,7 +272,7 @@ PAGODA_PASS(void, assign_buckets,
 PAGODA_PASS(double, exp_sum, (const float* x, int64_t n, float top), (x, n, top))
 PAGODA_PASS(int64_t, count_ahead, (const float* x, int64_t n, float value, int64_t before), (x, n, value, before))
 PAGODA_PASS(double, keep_ahead,
-            (const float* x, int64_t n, float value, int64_t last, double* w, double* sums),
+            (const float* x, int64_t n, float value, int64_t last, float* w, double* sums),
             (x, n, value, last, w, sums))
 
 }  // namespace pagoda::loops

@@ -85,17 +85,92 @@ Ranked last_to_reach(std::vector<Ranked>& items, double wanted) {
   return items[from];
 }
 
-// Step 8 over candidates with weights that sum to `total`: the last token to keep. `scale` is the inverse temperature.
-// A histogram of the weights by logit finds the narrow band the answer lies in, so that only that band is selected from.
-Ranked last_of_top_p(const Candidates& c, float top, double scale, const double* weights, double total, double top_p,
+// Keeps those of the listed candidates that `keeps(value, index)` holds for; ids stay in rising order.
+template <typename Keeps>
+void filter(SampleScratch& scratch, Keeps keeps) {
+  const int64_t n = static_cast<int64_t>(scratch.ids.size());
+  int64_t kept = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    if (!keeps(scratch.values[i], i)) continue;
+    scratch.ids[kept] = scratch.ids[i];
+    scratch.values[kept++] = scratch.values[i];
+  }
+  scratch.ids.resize(kept);
+  scratch.values.resize(kept);
+}
+
+Candidates listed(const SampleScratch& scratch) {
+  return {scratch.values.data(), scratch.ids.data(), static_cast<int64_t>(scratch.ids.size())};
+}
+
+// Steps 6 and 7: the tokens of a row that pass min_p and top_k.
+Candidates narrow(const float* x, int64_t n, float top, const SamplingSettings& settings, SampleScratch& scratch) {
+  const bool has_top_k = settings.top_k > 0 && settings.top_k < n;
+  if (!has_top_k && settings.min_p <= 0) return {x, nullptr, n};
+  fill_block_maxima(x, n, scratch.block_max);
+  float lowest = kLowest;
+  if (has_top_k) lowest = reached_by(scratch.block_max, settings.top_k);
+  const double below_top = settings.min_p > 0 ? std::log(settings.min_p) * settings.temperature : 0;
+  if (settings.min_p > 0) {
+    const double bound = std::max(top + below_top, static_cast<double>(std::numeric_limits<float>::lowest()));
+    lowest = std::max(lowest, std::nextafter(static_cast<float>(bound), kLowest));  // surely not too high
+  }
+  scratch.ids.clear();
+  scratch.values.clear();
+  for_each_reaching(x, n, scratch.block_max, lowest, [&](int64_t i) {
+    scratch.ids.push_back(static_cast<int32_t>(i));
+    scratch.values.push_back(x[i]);
+  });
+  if (settings.min_p > 0)
+    filter(scratch, [&](float value, int64_t) { return static_cast<double>(value) - top >= below_top; });
+  const int64_t left = static_cast<int64_t>(scratch.ids.size());
+  if (has_top_k && left > settings.top_k) {
+    std::vector<Ranked> ranked(left);
+    for (int64_t i = 0; i < left; ++i) ranked[i] = {scratch.values[i], i};
+    std::nth_element(ranked.begin(), ranked.begin() + (settings.top_k - 1), ranked.end(), before);
+    const Ranked last = ranked[settings.top_k - 1];
+    filter(scratch, [&](float value, int64_t i) { return !before(last, {value, i}); });
+  }
+  return listed(scratch);
+}
+
+// Step 8 where a few tokens hold most of the weight: gathers the candidates near the top in `near` until their weights
+// reach `wanted`. False if that takes too many.
+bool gather_near_top(const Candidates& c, float top, double temperature, const float* weights, double wanted,
+                     const double* block_sums, std::vector<Ranked>& near) {
+  constexpr size_t kMost = 2048;
+  for (const double depth : {4.0, 8.0, 16.0}) {  // exponents below the top
+    const float cut = static_cast<float>(
+        std::max(top - depth * temperature, static_cast<double>(std::numeric_limits<float>::lowest())));
+    // A block's sum is at least each of its weights, which are at least this; with room for rounding.
+    const double least = std::exp(-depth) * 0.999;
+    double sum = 0;
+    near.clear();
+    for (int64_t b = 0, blocks = loops::blocks_of(c.n); b < blocks; ++b) {
+      if (block_sums[b] < least) continue;
+      const int64_t end = std::min(c.n, (b + 1) * loops::kLanes);
+      for (int64_t i = b * loops::kLanes; i < end; ++i) {
+        if (!(c.values[i] >= cut)) continue;
+        near.push_back({c.values[i], i, weights[i]});
+        sum += weights[i];
+      }
+      if (near.size() > kMost) return false;
+    }
+    if (sum >= wanted) return true;
+  }
+  return false;
+}
+
+// Step 8 for any weights: a histogram of them by logit finds the narrow band that the answer lies in, so that only that
+// band is selected from.
+Ranked last_of_top_p(const Candidates& c, float top, double temperature, const float* weights, double wanted,
                      SampleScratch& scratch) {
   constexpr int32_t kBuckets = 512, kCopies = 4;  // copies keep successive additions independent
   constexpr double kBucketsPerUnit = 16;          // of the exponent: the last bucket holds weights under exp(-32)
-  const double wanted = top_p * total;
-  const float bucket_scale = static_cast<float>(
-      std::min(kBucketsPerUnit * scale, static_cast<double>(std::numeric_limits<float>::max())));
+  const float scale = static_cast<float>(
+      std::min(kBucketsPerUnit / temperature, static_cast<double>(std::numeric_limits<float>::max())));
   scratch.buckets.resize(c.n);
-  loops::assign_buckets(c.values, c.n, top, bucket_scale, kBuckets - 1, scratch.buckets.data());
+  loops::assign_buckets(c.values, c.n, top, scale, kBuckets - 1, scratch.buckets.data());
   double sums[kCopies][kBuckets] = {};
   for (int64_t i = 0; i < c.n; ++i) sums[i % kCopies][scratch.buckets[i]] += weights[i];
   int32_t bucket = 0;
@@ -110,80 +185,52 @@ Ranked last_of_top_p(const Candidates& c, float top, double scale, const double*
   for (int64_t i = 0; i < c.n; ++i)
     if (scratch.buckets[i] == bucket) band.push_back({c.values[i], i, weights[i]});
   // An empty last bucket: rounding alone kept the sum from being reached, so everything stays.
-  if (band.empty()) return {kLowest, c.n, 0};
+  if (band.empty()) return {kLowest, c.n};
   return last_to_reach(band, wanted - ahead);
-}
-
-// Steps 6 and 7: narrows `c` to the tokens that pass min_p and top_k.
-void narrow(Candidates& c, float top, double inverse_temperature, const SamplingSettings& settings,
-            SampleScratch& scratch) {
-  const bool has_top_k = settings.top_k > 0 && settings.top_k < c.n;
-  if (!has_top_k && settings.min_p <= 0) return;
-  fill_block_maxima(c.values, c.n, scratch.block_max);
-  float lowest = kLowest;
-  if (has_top_k) lowest = reached_by(scratch.block_max, settings.top_k);
-  if (settings.min_p > 0) {
-    // Slightly below the exact bound, which is tested on the weights: both they and the logits are rounded.
-    const double bound = top + (std::log(settings.min_p) - 1e-9) / inverse_temperature;
-    const double slack = 1e-6 * (std::fabs(bound) + std::fabs(top));
-    const double least = std::numeric_limits<float>::lowest();
-    lowest = std::max(lowest, static_cast<float>(std::max(bound - slack, least)));
-  }
-  scratch.ids.clear();
-  scratch.values.clear();
-  for_each_reaching(c.values, c.n, scratch.block_max, lowest, [&](int64_t i) {
-    scratch.ids.push_back(static_cast<int32_t>(i));
-    scratch.values.push_back(c.values[i]);
-  });
-  if (settings.min_p > 0) {
-    const int64_t n = static_cast<int64_t>(scratch.ids.size());
-    scratch.weights.resize(n);
-    scratch.block_sums.resize(loops::blocks_of(n));
-    loops::exp_weights(scratch.values.data(), n, top, inverse_temperature, scratch.weights.data(),
-                       scratch.block_sums.data());
-    int64_t kept = 0;
-    for (int64_t i = 0; i < n; ++i) {
-      if (scratch.weights[i] < settings.min_p) continue;
-      scratch.ids[kept] = scratch.ids[i];
-      scratch.values[kept++] = scratch.values[i];
-    }
-    scratch.ids.resize(kept);
-    scratch.values.resize(kept);
-  }
-  const int64_t n = static_cast<int64_t>(scratch.ids.size());
-  if (has_top_k && n > settings.top_k) {
-    std::vector<Ranked> ranked(n);
-    for (int64_t i = 0; i < n; ++i) ranked[i] = {scratch.values[i], i};
-    std::nth_element(ranked.begin(), ranked.begin() + (settings.top_k - 1), ranked.end(), before);
-    const Ranked last = ranked[settings.top_k - 1];
-    int64_t kept = 0;
-    for (int64_t i = 0; i < n; ++i) {
-      if (before(last, {scratch.values[i], i})) continue;
-      scratch.ids[kept] = scratch.ids[i];
-      scratch.values[kept++] = scratch.values[i];
-    }
-    scratch.ids.resize(kept);
-    scratch.values.resize(kept);
-  }
-  c = {scratch.values.data(), scratch.ids.data(), static_cast<int64_t>(scratch.ids.size())};
 }
 
 // Steps 5 to 9. `top` is the highest of x and above -inf.
 int32_t draw(const float* x, int64_t n, float top, const SamplingSettings& settings, uint64_t position,
              SampleScratch& scratch) {
   // The product with a reciprocal; the limit keeps 0 * infinity out when the temperature is next to nothing.
-  const double inverse_temperature = std::min(1.0 / settings.temperature, 1e300);
-  Candidates c{x, nullptr, n};
-  narrow(c, top, inverse_temperature, settings, scratch);
-  scratch.weights.resize(c.n);
-  scratch.block_sums.resize(loops::blocks_of(c.n));
-  double* w = scratch.weights.data();
-  double* sums = scratch.block_sums.data();
-  double total = loops::exp_weights(c.values, c.n, top, inverse_temperature, w, sums);
+  const float inverse_temperature = static_cast<float>(
+      std::min(1.0 / settings.temperature, static_cast<double>(std::numeric_limits<float>::max())));
+  Candidates c = narrow(x, n, top, settings, scratch);
+  double total = 0;
+  const auto weigh = [&] {
+    scratch.weights.resize(c.n);
+    scratch.block_sums.resize(loops::blocks_of(c.n));
+    total = loops::exp_weights(c.values, c.n, top, inverse_temperature, scratch.weights.data(),
+                               scratch.block_sums.data());
+  };
+  weigh();
   if (settings.top_p < 1) {
-    const Ranked last = last_of_top_p(c, top, inverse_temperature, w, total, settings.top_p, scratch);
-    total = loops::keep_ahead(c.values, c.n, last.value, last.index, w, sums);
+    const double wanted = settings.top_p * total;
+    std::vector<Ranked> near;
+    if (gather_near_top(c, top, settings.temperature, scratch.weights.data(), wanted, scratch.block_sums.data(),
+                        near)) {
+      std::vector<Ranked> unordered = near;
+      const Ranked last = last_to_reach(unordered, wanted);
+      std::vector<int32_t> ids;
+      std::vector<float> values;
+      for (const Ranked& each : near) {
+        if (before(last, each)) continue;
+        ids.push_back(c.id(each.index));
+        values.push_back(each.value);
+      }
+      scratch.ids.swap(ids);
+      scratch.values.swap(values);
+      c = listed(scratch);
+      weigh();
+    } else {
+      const Ranked last =
+          last_of_top_p(c, top, settings.temperature, scratch.weights.data(), wanted, scratch);
+      total = loops::keep_ahead(c.values, c.n, last.value, last.index, scratch.weights.data(),
+                                scratch.block_sums.data());
+    }
   }
+  const float* w = scratch.weights.data();
+  const double* sums = scratch.block_sums.data();
   const double wanted = uniform(settings.seed, position) * total;
   // The block first, then the token in it; the last of either with a weight if rounding hides the end.
   double sum = 0, inside = 0;  // before the block, and in it

@@ -8,8 +8,8 @@
 //      not) by the repetition penalty (arXiv:1909.05858); each token of the output loses
 //      frequency_penalty * count + presence_penalty.
 //   4. Temperature 0: the first token of the order, and nothing further.
-//   5. weight = exp((logit - highest logit) / temperature), in float64.
-//   6. min_p: only tokens with weight >= min_p (the top token's weight is 1).
+//   5. weight = exp((logit - highest logit) / temperature), in float32; all sums of weights are in float64.
+//   6. min_p: only tokens with weight >= min_p (the top token's weight is 1), decided on the logits in float64.
 //   7. top_k: only the first top_k of the tokens left.
 //   8. top_p (arXiv:1904.09751): only the shortest beginning of the tokens left whose weights reach top_p of theirs.
 //   9. Inverse CDF: of the tokens left, in rising order of id, the first whose running sum of weights exceeds
@@ -82,7 +82,8 @@ struct SampledRow {
 struct SampleScratch {
   std::vector<float> logits;     // the row with bans and penalties
   std::vector<float> block_max;  // of each 64 logits
-  std::vector<double> weights, block_sums;
+  std::vector<float> weights;
+  std::vector<double> block_sums;
   std::vector<uint16_t> buckets;
   std::vector<int32_t> ids;      // candidates, rising
   std::vector<float> values;     // their logits

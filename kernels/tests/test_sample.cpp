@@ -38,12 +38,11 @@ int32_t expected_token(const std::vector<float>& x, const SamplingSettings& s, u
   if (s.temperature == 0) return order[0];
   std::vector<double> w(x.size());
   for (size_t i = 0; i < x.size(); ++i) w[i] = std::exp((static_cast<double>(x[i]) - x[order[0]]) / s.temperature);
-  const auto near = [](double a, double b) { return std::fabs(a - b) < 1e-9 * std::fabs(b); };
+  const auto near = [](double a, double b) { return std::fabs(a - b) < 1e-5 * std::fabs(b); };
   if (s.min_p > 0) {
     size_t kept = 0;
-    while (kept < order.size() && w[order[kept]] >= s.min_p) ++kept;
-    for (int32_t id : order)
-      if (s.min_p < 1 && near(w[id], s.min_p)) return -1;
+    const double below_top = std::log(s.min_p) * s.temperature;
+    while (kept < order.size() && static_cast<double>(x[order[kept]]) - x[order[0]] >= below_top) ++kept;
     order.resize(kept);
   }
   if (s.top_k > 0 && s.top_k < static_cast<int64_t>(order.size())) order.resize(s.top_k);
@@ -128,17 +127,18 @@ void test_exponential() {
   std::vector<float> x;
   for (double v = 0; v > -700; v -= 0.0137) x.push_back(static_cast<float>(v));
   x.push_back(-kInfinity);
-  std::vector<double> w(x.size()), sums(loops::blocks_of(x.size()));
+  std::vector<float> w(x.size());
+  std::vector<double> sums(loops::blocks_of(x.size()));
   const double total = loops::exp_weights(x.data(), x.size(), 0, 1, w.data(), sums.data());
   double sum = 0;
   for (size_t i = 0; i < x.size(); ++i) {
     const double right = std::exp(static_cast<double>(x[i]));
-    CHECK(x[i] > -690 ? std::fabs(w[i] - right) <= 1e-15 * right : w[i] < 1e-299);
+    CHECK(x[i] > -87 ? std::fabs(w[i] - right) <= 2e-7 * right : w[i] == 0);
     sum += right;
   }
   CHECK(w[0] == 1);
-  CHECK(std::fabs(total - sum) < 1e-12 * sum);
-  CHECK(std::fabs(loops::exp_sum(x.data(), x.size(), 0) - total) == 0);
+  CHECK(std::fabs(total - sum) < 1e-7 * sum);
+  CHECK(std::fabs(loops::exp_sum(x.data(), x.size(), 0) - sum) < 1e-14 * sum);
 }
 
 // Every instruction set gives the same bits.
@@ -153,7 +153,8 @@ void test_levels_agree() {
       struct Results {
         bool bad;
         std::vector<float> maxima;
-        std::vector<double> w, sums, kept, kept_sums, totals;
+        std::vector<float> w, kept;
+        std::vector<double> sums, kept_sums, totals;
         std::vector<uint16_t> buckets;
         std::vector<int64_t> counts;
         bool operator==(const Results& o) const {
@@ -167,7 +168,7 @@ void test_levels_agree() {
         r.w.resize(n), r.sums.resize(blocks), r.kept_sums.resize(blocks), r.buckets.resize(n);
         r.totals.push_back(loops::row_maximum(x.data(), n, &r.bad, level));
         loops::block_maxima(x.data(), n, r.maxima.data(), level);
-        r.totals.push_back(loops::exp_weights(x.data(), n, top, 0.7, r.w.data(), r.sums.data(), level));
+        r.totals.push_back(loops::exp_weights(x.data(), n, top, 0.7f, r.w.data(), r.sums.data(), level));
         r.totals.push_back(loops::exp_sum(x.data(), n, top, level));
         loops::assign_buckets(x.data(), n, top, 11.2f, 511, r.buckets.data(), level);
         r.kept = r.w;
