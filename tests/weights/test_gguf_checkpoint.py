@@ -197,7 +197,7 @@ def test_rotary_factors_as_a_tensor(tmp_path: Path) -> None:
         ({"split.count": 2}, "one part of several"),
         ({"llama.rope.scaling.type": "longrope"}, "'longrope' is not supported"),
         ({"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0}, "lacks"),
-        ({"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": -1.0}, "not all positive"),
+        ({"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": -1.0}, "cannot be right"),
     ],
 )
 def test_metadata_that_cannot_be_used_is_one_clear_line(

@@ -12,6 +12,7 @@ from pagoda.weights.tensor import Format, Tensor
 
 MAX_SIZE = 1 << 30  #: far above any size of a model, far below what overflows
 MAX_HEAD_DIM = 1024
+MAX_SCALING = 1e6  #: of the factors of rope scaling
 
 
 class CheckpointError(ValueError):
@@ -83,8 +84,8 @@ def check_config(config: ModelConfig, path: Path) -> None:
     if scaling is None:
         return
     bands = (scaling.low_freq_factor, scaling.high_freq_factor, scaling.beta_fast, scaling.beta_slow)
-    if not all(math.isfinite(number) and number > 0 for number in (scaling.factor, *bands)):
-        raise CheckpointError(f"{path}: the numbers of its rope scaling are not all positive: {scaling}")
+    if not all(1 / MAX_SCALING <= number <= MAX_SCALING for number in (scaling.factor, *bands)):
+        raise CheckpointError(f"{path}: the numbers of its rope scaling cannot be right: {scaling}")
     if scaling.kind == "llama3" and scaling.high_freq_factor <= scaling.low_freq_factor:
         raise CheckpointError(f"{path}: high_freq_factor of its rope scaling must be above low_freq_factor")
     if scaling.kind in ("llama3", "yarn") and scaling.original_max_position_embeddings < 1:

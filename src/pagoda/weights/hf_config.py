@@ -13,6 +13,7 @@ from pagoda.weights.checkpoint import CheckpointError, check_config
 
 #: `architectures` of config.json -> the name of a program builder
 ARCHITECTURES = {"LlamaForCausalLM": "llama", "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3"}
+MAX_INTEGER = 1 << 62  #: JSON has no limit; beyond this no field makes sense
 _Value = TypeVar("_Value", int, float, bool, str)
 
 
@@ -94,7 +95,7 @@ class _Fields:
         if value is None:
             raise CheckpointError(f"{self.path} lacks {key!r}: fetch the model again")
         right = type(value) is kind or (kind is float and type(value) is int)
-        if not right:
+        if not right or (type(value) is int and abs(value) > MAX_INTEGER):
             raise CheckpointError(f"{self.path}: {key!r} is {str(value)[:60]!r}, not {kind.__name__}")
         return kind(value)
 
