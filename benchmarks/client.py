@@ -39,9 +39,12 @@ class Worker:
     def __init__(self, command: Sequence[str]) -> None:
         self._name = Path(command[1]).name
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - a pipe could fill up
-        self._process = subprocess.Popen(
-            list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
-        )
+        try:
+            self._process = subprocess.Popen(
+                list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
+            )
+        except OSError as error:
+            raise WorkerError(f"{command[0]}: {error.strerror}") from error
         self.ready: dict[str, Any] = self._read()
 
     def time(self, workload: Workload, vocab_size: int) -> Timing:

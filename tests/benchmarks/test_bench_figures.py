@@ -82,6 +82,8 @@ def test_a_worker_runs_workloads(model: Path) -> None:
 def test_a_worker_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match=r"worker\.py ended: .*nothing\.gguf"):
         pagoda_worker(tmp_path / "nothing.gguf", None)
+    with pytest.raises(WorkerError, match="/nowhere/python: No such file"):
+        Worker(["/nowhere/python", "worker.py"])
     with pytest.raises(WorkerError, match="no message"):
         Worker(["true", "silent"])
 
