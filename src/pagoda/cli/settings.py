@@ -16,8 +16,11 @@ def api_keys(given: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def web_dir() -> Path | None:
-    """The built browser app beside the package; None where the package was built without it."""
+    """The built browser app: in the installed package, or beside the sources; None where it was not built."""
     import pagoda
 
-    folder = Path(pagoda.__file__).parent / "web"
-    return folder if (folder / "index.html").is_file() else None
+    package = Path(pagoda.__file__).parent
+    for folder in (package / "static", package.parent.parent / "web" / "dist"):
+        if (folder / "index.html").is_file():
+            return folder
+    return None
