@@ -33,6 +33,7 @@ def chromium() -> Iterator[Any]:
     if binary is None:
         names = ", ".join(CHROMIUM_NAMES)
         pytest.skip(f"no browser test: none of {names} is on PATH (Debian: apt install chromium)")
+    playwright.expect.set_options(timeout=15_000)  # a machine that builds beside the tests is slow
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(
             executable_path=binary, args=["--no-sandbox", "--disable-dev-shm-usage"]

@@ -46,7 +46,7 @@ def wait_for_words(page: Any, more_than: int = 0) -> None:
 
 
 def test_a_question_is_answered_word_by_word_with_exact_figures(open_page: OpenPage) -> None:
-    watched = open_page(storage={"pagoda.preferences": GREEDY})
+    watched = open_page(storage={"pagoda.preferences": GREEDY.replace("48", "160")})
     page = watched.page
     expect(page.get_by_test_id("model-name")).to_have_text(re.compile(r"\S"))
     served = page.evaluate("fetch('v1/models').then(response => response.json())")["data"][0]
@@ -70,7 +70,7 @@ def test_a_question_is_answered_word_by_word_with_exact_figures(open_page: OpenP
 
     stats = page.get_by_test_id("stats")
     tokens = int(stats.get_attribute("data-completion-tokens"))
-    assert 0 < tokens <= 48
+    assert 0 < tokens <= 160
     expect(stats).to_contain_text(re.compile(rf"^\s*{tokens} tokens"))
     expect(stats).to_contain_text("tokens/s")
     stats.click()
@@ -107,7 +107,7 @@ def test_the_figures_are_those_of_the_usage_record(open_page: OpenPage) -> None:
 
 @pytest.mark.parametrize("way", ["button", "escape"])
 def test_a_long_answer_can_be_stopped(open_page: OpenPage, way: str) -> None:
-    page = open_page().page
+    page = open_page(storage={"pagoda.preferences": '{"sampling": {"temperature": 0}}'}).page
     ask(page, "Write a very long story about a tower with a hundred storeys, storey by storey.")
     wait_for_words(page, 20)
     if way == "button":

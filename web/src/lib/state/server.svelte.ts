@@ -25,6 +25,10 @@ export class Server {
 
   constructor(private readonly session: Storage | null) {
     this.apiKey = session?.getItem(KEY) ?? '';
+    // A page that was away for long may come back to another model, or to no server.
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden) void this.connect();
+    });
   }
 
   /** Asks for the models; while the server cannot answer, asks again until it can. */
@@ -47,7 +51,9 @@ export class Server {
       this.state = 'unauthorized';
       return;
     }
-    if (kind === 'context' || kind === 'rejected' || kind === 'busy') return;
+    if (kind === 'context' || kind === 'busy') return;
+    // Perhaps the server was started again with another model.
+    if (kind === 'rejected') return void this.connect();
     if (kind === 'unreachable' || kind === 'starting') this.state = kind;
     else this.state = this.models.length > 0 ? this.state : 'unreachable';
     this.timer = setTimeout(() => void this.connect(), RETRY_MS);
