@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pagoda
 from pagoda import LLM, SamplingParams
 from pagoda.engine.params import ParameterError
 from pagoda.engine.sizes import ConfigurationError
+from pagoda.engine.supervisor import EngineDeadError, EngineStartError
 from pagoda.engine.validation import PromptError
 from pagoda.text.chat_template import TemplateError
 from pagoda.weights.checkpoint import CheckpointError
@@ -28,9 +32,11 @@ def make(model: Path, executor: str = "reference", **options: Any) -> LLM:
     return LLM(model, executor=executor, **options)
 
 
-@pytest.fixture(scope="module", params=["reference", "cpu"])
+@pytest.fixture(scope="module", params=[("reference", False), ("cpu", False), ("cpu", True)])
 def llm(model: Path, request: pytest.FixtureRequest) -> LLM:
-    return make(model, request.param)
+    """Both executors, and the engine in this process and in its own."""
+    executor, separate_process = request.param
+    return make(model, executor, separate_process=separate_process)
 
 
 def test_names_of_the_package() -> None:
@@ -300,3 +306,24 @@ def test_context_reduced_to_the_memory_given(model: Path, executor: str, value_b
     outputs = llm.generate(PROMPTS, params, use_tqdm=False)  # they preempt each other
     (alone,) = make(model, executor).generate(PROMPTS[3], params, use_tqdm=False)
     assert outputs[3].outputs[0].token_ids == alone.outputs[0].token_ids
+
+
+class TestSeparateProcess:
+    def test_a_mistake_is_one_line(self, model: Path) -> None:
+        with pytest.raises(EngineStartError, match="own limit is 512") as caught:
+            make(model, separate_process=True, max_model_len=1024)
+        assert "\n" not in str(caught.value)
+
+    def test_a_death_is_told_with_its_reason(self, model: Path) -> None:
+        llm = make(model, separate_process=True)
+        os.kill(llm.info.pid, signal.SIGKILL)
+        with pytest.raises(EngineDeadError, match="the engine process was killed"):
+            llm.generate(PROMPTS, SamplingParams(max_tokens=4))
+
+    def test_it_ends_with_its_owner(self, model: Path) -> None:
+        llm = make(model, separate_process=True)
+        engine = Path(f"/proc/{llm.info.pid}")
+        assert engine.exists()
+        del llm
+        gc.collect()
+        assert not engine.exists()

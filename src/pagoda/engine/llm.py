@@ -1,6 +1,6 @@
 """The offline API: `LLM(model).generate(prompts, params)`, with the names and results of vLLM's.
 
-It runs the same engine as the server does, in this process.
+It runs the same engine as the server does, in this process or in one of its own.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pagoda.engine.options import read_options
 from pagoda.engine.outputs import RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.processor import RequestState
+from pagoda.engine.remote import RemoteEngine
 from pagoda.engine.validation import PromptError, check_prompt
 from pagoda.text.chat_template import ChatTemplate, TemplateError
 from pagoda.text.messages import prepare_messages
@@ -35,13 +36,14 @@ _DEFAULT_MAX_TOKENS = 16
 
 
 class LLM:
-    """A model in this process, for batches of prompts.
+    """A model for batches of prompts. Not for use by two threads at once.
 
     model: a GGUF file, a folder of safetensors, or a name that the hub knows. quantization "int8" or "int4"
-    quantises float weights while loading. skip_tokenizer_init: token ids in and out, no text. Further keyword
-    arguments are those of EngineConfig; the ones of vLLM that mean nothing on a CPU are accepted, with a
-    warning when they would change something there. Raises TypeError for unknown ones, ConfigurationError,
-    CheckpointError or HubError with one line.
+    quantises float weights while loading. skip_tokenizer_init: token ids in and out, no text.
+    separate_process: run the engine in a process of its own instead of in this one. Further keyword arguments
+    are those of EngineConfig; the ones of vLLM that mean nothing on a CPU are accepted, with a warning when
+    they would change something there. Raises TypeError for unknown ones, ConfigurationError, CheckpointError
+    or HubError with one line, and EngineStartError for a separate process.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class LLM:
         enable_prefix_caching: bool = True,
         skip_tokenizer_init: bool = False,
         seed: int | None = 0,
+        separate_process: bool = False,
         **options: Any,
     ) -> None:
         settings, ignored = read_options(options)
@@ -71,7 +74,8 @@ class LLM:
         self._tokenizer = (
             None if skip_tokenizer_init else load_tokenizer(find_model(tokenizer) if tokenizer else path)
         )
-        self._engine = EngineCore(self.engine_config)
+        make_engine = RemoteEngine if separate_process else EngineCore
+        self._engine: EngineCore | RemoteEngine = make_engine(self.engine_config)
         self._eos_token_ids = self._engine.info.eos_token_ids
         if self._tokenizer is not None:
             self._eos_token_ids = tuple(dict.fromkeys((*self._tokenizer.eos_token_ids, *self._eos_token_ids)))
