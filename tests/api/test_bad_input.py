@@ -195,6 +195,8 @@ HARMLESS: dict[str, Any] = {
     "best_of": 1,
     "spaces_between_special_tokens": True,
     "a_field_of_tomorrow": [1, 2, 3],
+    "seed": -5,
+    "chat_template_kwargs": {"self": 1, "source": 2, "enable_thinking": False, "a b": None},
 }
 
 

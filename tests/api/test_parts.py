@@ -19,7 +19,7 @@ from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
 from pagoda.api.metrics import ServerMetrics
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.completions import CompletionRequest
-from pagoda.api.sampling import chat_sampling, completion_sampling, model_defaults
+from pagoda.api.sampling import cap_answer, chat_sampling, completion_sampling, model_defaults
 from pagoda.engine.config import EngineStats
 from pagoda.engine.outputs import CompletionOutput, Logprob, RequestMetrics, RequestOutput
 from pagoda.engine.params import SamplingParams
@@ -57,7 +57,10 @@ def test_limits_of_an_answer() -> None:
     assert chat_sampling(chat(max_tokens=5), {}).max_tokens == 5
     assert chat_sampling(chat(max_tokens=5, max_completion_tokens=7), {}).max_tokens == 7
     limited = model_defaults({"max_new_tokens": 9}, "auto")
-    assert chat_sampling(chat(), limited).max_tokens == 9
+    assert cap_answer(chat_sampling(chat(), limited), limited, room=100).max_tokens == 9
+    assert cap_answer(chat_sampling(chat(), limited), limited, room=4).max_tokens == 4
+    assert cap_answer(chat_sampling(chat(max_tokens=5), limited), limited, room=4).max_tokens == 5
+    assert cap_answer(chat_sampling(chat(), {}), {}, room=4).max_tokens is None
     assert completion_sampling(CompletionRequest(prompt="x"), {}).max_tokens == 16
     assert completion_sampling(CompletionRequest(prompt="x"), limited).max_tokens == 9
     assert completion_sampling(CompletionRequest(prompt="x", max_tokens=40), limited).max_tokens == 40

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 
 from pagoda.api.errors import ApiError, bad_request
 from pagoda.engine.async_llm import EngineDeadError, PromptError, RequestFailedError
+from pagoda.engine.params import ParameterError
 
 
 def as_api_error(error: Exception, log: logging.Logger | None = None) -> ApiError:
@@ -16,7 +17,7 @@ def as_api_error(error: Exception, log: logging.Logger | None = None) -> ApiErro
     """
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, PromptError):
+    if isinstance(error, PromptError | ParameterError):
         return bad_request(str(error), error.parameter)
     if isinstance(error, RequestFailedError | EngineDeadError):
         return ApiError(500, str(error))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from pagoda.api.errors import ApiError, bad_request
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.common import GenerationRequest
@@ -42,15 +44,27 @@ def model_defaults(generation_config: Mapping[str, Any], kind: str) -> dict[str,
 
 
 def chat_sampling(request: ChatCompletionRequest, defaults: Mapping[str, Any]) -> SamplingParams:
-    """Raises ApiError 400 that names the field. Without a limit the answer may fill the context."""
+    """Raises ApiError 400 that names the field. Without a limit max_tokens is None; see `cap_answer`."""
     values = _common(request, defaults)
     limit = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
-    values["max_tokens"] = limit if limit is not None else defaults.get("max_tokens")
+    values["max_tokens"] = limit
     if request.top_logprobs and not request.logprobs:
         raise bad_request("top_logprobs needs logprobs to be true.", "top_logprobs")
     if request.logprobs:
         values["logprobs"] = _count(request.top_logprobs or 0, "top_logprobs")
     return _make(values)
+
+
+def cap_answer(params: SamplingParams, defaults: Mapping[str, Any], room: int) -> SamplingParams:
+    """Limits an answer by the model's own max_new_tokens; `room` is what the prompt leaves of the context.
+
+    A limit of the request that exceeds `room` stays, since it is refused later; the model's never is.
+    """
+    most = defaults.get("max_tokens")
+    if most is None:
+        return params
+    wanted = params.max_tokens if params.max_tokens is not None else max(room, 1)
+    return msgspec.structs.replace(params, max_tokens=min(wanted, most))
 
 
 def completion_sampling(request: CompletionRequest, defaults: Mapping[str, Any]) -> SamplingParams:

@@ -22,7 +22,7 @@ from pagoda.api.openapi import documented
 from pagoda.api.prompts import chat_text, encode_text
 from pagoda.api.protocol.chat import ChatCompletion, ChatCompletionRequest
 from pagoda.api.responses import FINGERPRINT, response_id, shows_usage
-from pagoda.api.sampling import chat_sampling
+from pagoda.api.sampling import cap_answer, chat_sampling
 from pagoda.api.sse import DONE, EventStream
 from pagoda.api.state import ServerState, state_of
 from pagoda.api.unsupported import check_unsupported
@@ -77,6 +77,7 @@ async def _prepare(state: ServerState, http: Request, request: ChatCompletionReq
     try:
         text = chat_text(llm, request)
         prompt = await encode_text(llm, text, params, add_special_tokens=bool(request.add_special_tokens))
+        params = cap_answer(params, state.sampling_defaults, llm.info.max_model_len - len(prompt))
         outputs = start(llm, [prompt], params, request, identity, stream=bool(request.stream))
     except Exception as error:
         raise as_api_error(error) from error
