@@ -33,6 +33,14 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// Waits for `ready`, and gives way where the other thread may need this processor.
+template <typename Ready>
+void wait(Ready ready) {
+  for (int spins = 0; !ready(); ++spins) {
+    if (spins > 2000) std::this_thread::yield();
+  }
+}
+
 // Runs each of `works` as work(thread) on all threads at once, in turns, again and again; returns the
 // shortest time of one round of each. Turns, so that what disturbs the machine disturbs all alike.
 std::vector<double> fastest(int threads, double seconds, const std::vector<std::function<void(int)>>& works) {
@@ -43,7 +51,7 @@ std::vector<double> fastest(int threads, double seconds, const std::vector<std::
   for (int t = 1; t < threads; ++t) {
     others.emplace_back([&, t] {
       for (int r = 1;; ++r) {
-        while (round.load(std::memory_order_acquire) < r) {}
+        wait([&] { return round.load(std::memory_order_acquire) >= r; });
         if (stop) return;
         works[turn](t);
         done.fetch_add(1, std::memory_order_release);
@@ -59,7 +67,7 @@ std::vector<double> fastest(int threads, double seconds, const std::vector<std::
       const double start = now();
       round.fetch_add(1, std::memory_order_release);
       works[w](0);
-      while (done.load(std::memory_order_acquire) < threads - 1) {}
+      wait([&] { return done.load(std::memory_order_acquire) == threads - 1; });
       best[w] = std::min(best[w], now() - start);
     }
   }
