@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.helpers.batches import Piece, step_batch
+from tests.helpers import goldens
+from tests.helpers.batches import Piece, step_batch, whole_prompt
 
 from pagoda.execute.base import BLOCK_SIZE, Executor
 from pagoda.execute.cpu import CpuExecutor
@@ -187,6 +188,17 @@ def test_greedy_tokens_are_those_of_the_reference(number: int, answers: list[Ans
     one = answers[number]
     wrong = one.differing() & (one.gaps() >= stated_error(answers))
     assert not wrong.any(), f"positions {np.flatnonzero(wrong)} of {one.text!r}"
+
+
+def test_the_reference_agrees_with_transformers(default_model_path: Path) -> None:
+    golden = np.load(goldens.FOLDER / "default_model.npz")
+    checkpoint = open_checkpoint(default_model_path)
+    program = build_program(checkpoint.config)
+    executor = ReferenceExecutor(program, checkpoint, num_blocks=BLOCKS, max_tokens=128)
+    logits = whole_prompt(executor, golden["tokens"].tolist())[golden["rows"]]
+    found = np.take_along_axis(logits, golden["ids"], axis=-1)
+    assert np.abs(found - golden["logits"]).max() <= goldens.TOLERANCE * np.abs(golden["logits"]).max()
+    np.testing.assert_array_equal(logits.argmax(axis=-1), golden["ids"][:, 0])
 
 
 def test_the_kernels_lose_no_more_than_their_number_formats_explain(answers: list[Answer]) -> None:
