@@ -16,7 +16,8 @@ def describe(program: Program) -> list[str]:
     config = program.config
     lines = [
         f"{config.architecture}: {config.num_hidden_layers} layers, width {config.hidden_size}, "
-        f"{config.num_attention_heads} query, {config.num_key_value_heads} key heads of {config.head_dim}, "
+        f"{config.num_attention_heads} query heads and {config.num_key_value_heads} key heads "
+        f"of {config.head_dim}, "
         f"inner width {config.intermediate_size}, vocabulary {config.vocab_size:,}, "
         f"context {config.max_position_embeddings:,}"
     ]
