@@ -138,9 +138,9 @@ def test_biases_follow_the_config(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"architectures": ["MambaForCausalLM"]}, "MambaForCausalLM is not supported"),
-        ({"architectures": None}, "unknown is not supported"),
-        ({"architectures": 7}, "unknown is not supported"),
+        ({"architectures": ["MambaForCausalLM"]}, "'MambaForCausalLM' is not supported"),
+        ({"architectures": None}, "'unknown' is not supported"),
+        ({"architectures": 7}, "'unknown' is not supported"),
         ({"hidden_size": None}, "lacks 'hidden_size'"),
         ({"hidden_size": "64"}, "'hidden_size' is '64', not int"),
         ({"hidden_size": 64.5}, "not int"),
@@ -209,7 +209,7 @@ def test_folders_with_files_missing_or_damaged(tmp_path: Path) -> None:
         ("[]", "no JSON object"),
         ("{}", "no weight_map"),
         (good.replace("model-00001", "../model-00001"), "outside its folder"),
-        (good.replace("model-00001", "model-00009"), "lacks model-00009"),
+        (good.replace("model-00001", "model-00009"), "lacks 'model-00009"),
     ):
         index.write_text(bad)
         with pytest.raises(CheckpointError, match=message):

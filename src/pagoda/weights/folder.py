@@ -96,5 +96,5 @@ def _weight_files(path: Path) -> list[Path]:
         if Path(name).name != name:
             raise CheckpointError(f"{index} names the file {name!r} outside its folder; fetch it again")
         if not (path / name).is_file():
-            raise CheckpointError(f"{path} lacks {name}, which its index names; fetch the model again")
+            raise CheckpointError(f"{path} lacks {name!r}, which its index names; fetch the model again")
     return [path / name for name in names]

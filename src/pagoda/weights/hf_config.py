@@ -39,7 +39,7 @@ def model_config(path: Path, config: Mapping[str, Any], generation: Mapping[str,
     if not known:
         shown = ", ".join(names)
         raise CheckpointError(
-            f"{path}: architecture {shown[:80] or 'unknown'} is not supported; "
+            f"{path}: architecture {(shown[:80] or 'unknown')!r} is not supported; "
             f"Pagoda runs {', '.join(ARCHITECTURES)}"
         )
     architecture = known[0]
@@ -48,9 +48,8 @@ def model_config(path: Path, config: Mapping[str, Any], generation: Mapping[str,
     heads = fields.get("num_attention_heads", int)
     if heads < 1:
         raise CheckpointError(f"{path}: num_attention_heads is {heads}")
-    head_dim = (
-        128 if architecture == "qwen3" else hidden // heads
-    )  # what the libraries take when it is not given
+    # What Transformers takes where the file does not say.
+    head_dim = 128 if architecture == "qwen3" else hidden // heads
     bias = fields.get("attention_bias", bool, architecture == "qwen2")
     theta, scaling = _rope(fields)
     vocab_size = fields.get("vocab_size", int)
