@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,9 +15,11 @@ from fastapi import FastAPI
 from tests.text.vocabularies import byte_level_metadata
 
 from pagoda.api.app import create_app
+from pagoda.api.server import send_at_once
 from pagoda.api.settings import ServerSettings
 from pagoda.api.sse import EventStream, event
 from pagoda.api.state import ServerState
+from pagoda.cli.ports import bind
 from pagoda.engine.async_llm import AsyncLLM, RequestFailedError
 from pagoda.engine.config import EngineConfig
 from pagoda.engine.supervisor import EngineSupervisor
@@ -244,3 +247,13 @@ def test_settings_are_checked() -> None:
         ServerSettings(served_model_names=())
     with pytest.raises(ValueError, match="'auto' or 'vllm'"):
         ServerSettings(served_model_names=("m",), default_sampling="other")
+
+
+def test_connections_send_every_write_at_once() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        send_at_once(listener)
+        listener.setblocking(True)
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

@@ -10,6 +10,10 @@ import httpx
 import pytest
 from tests.helpers.servers import Server
 
+from pagoda.api.protocol.chat import ChatCompletionRequest
+from pagoda.api.protocol.common import GenerationRequest
+from pagoda.api.protocol.completions import CompletionRequest
+
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
 HI = [{"role": "user", "content": "hi"}]
@@ -209,3 +213,57 @@ def test_the_server_goes_on_and_holds_nothing(http: httpx.Client, tiny_server: S
     assert http.post(CHAT, json={"messages": HI, "max_tokens": 2}).status_code == 200
     assert http.get("/health").status_code == 200
     assert "Traceback" not in tiny_server.output()
+
+
+STRANGE: list[Any] = [
+    *(
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        2**31,
+        2**53,
+        -(2**63),
+        0.5,
+        -0.5,
+        1e300,
+        "",
+        "x",
+        "1",
+        "\x00",
+        "你好" * 50,
+    ),
+    *([], [None], [""], ["x"], [1], [-1], [2**40], [[]], [{}], [[1], ["x"]], {}, {"x": None}, {"type": "x"}),
+    *({"type": ["x"]}, {"include_usage": "maybe"}, [{"role": "user"}], [{"role": None, "content": None}]),
+    *(
+        [{"role": "tool", "content": [{"type": "text", "text": None}]}],
+        [{"role": "assistant", "tool_calls": 3}],
+    ),
+]
+UNLISTED = {
+    "tools",
+    "tool_choice",
+    "response_format",
+    "best_of",
+    "modalities",
+    "enable_thinking",
+    "echo",
+    "suffix",
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [(CHAT, ChatCompletionRequest), (TEXT, CompletionRequest)], ids=["chat", "text"]
+)
+def test_no_value_of_any_field_is_a_failure_of_the_server(
+    http: httpx.Client, path: str, kind: type[GenerationRequest]
+) -> None:
+    for field in sorted({*kind.model_fields, *UNLISTED}):
+        for value in STRANGE:
+            body = {"messages": HI, "prompt": "hi", "max_tokens": 2, field: value}
+            response = http.post(path, json=body)
+            assert response.status_code < 500, (field, value, response.text)
+            if response.status_code >= 400:
+                assert "\n" not in response.json()["error"]["message"], (field, value)

@@ -125,6 +125,7 @@ def test_both_spellings_of_reasoning() -> None:
         ([{"role": "user", "content": 3}], "must be a string or a list of text parts"),
         ([{"role": "assistant", "tool_calls": [{"function": {"arguments": "{"}}]}], "not JSON"),
         ([{"role": "assistant", "tool_calls": ["x"]}], "without a function"),
+        ([{"role": "assistant", "tool_calls": 3}], "must be a list"),
     ],
 )
 def test_messages_that_cannot_be_used(messages: list[dict[str, object]], error: str) -> None:

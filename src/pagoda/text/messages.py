@@ -38,8 +38,11 @@ def _prepare(message: Mapping[str, Any], index: int, keep_developer: bool) -> di
     reasoning = message.get("reasoning") or message.get("reasoning_content")
     if isinstance(reasoning, str):  # both spellings are in use; templates read the second
         prepared["reasoning"] = prepared["reasoning_content"] = reasoning
-    if message.get("tool_calls"):
-        prepared["tool_calls"] = [_tool_call(call, index) for call in message["tool_calls"]]
+    calls = message.get("tool_calls")
+    if calls and not isinstance(calls, list):
+        raise MessageError(f"messages[{index}].tool_calls must be a list.")
+    if calls:
+        prepared["tool_calls"] = [_tool_call(call, index) for call in calls]
     else:
         prepared.pop("tool_calls", None)
     return prepared
