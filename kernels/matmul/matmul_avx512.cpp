@@ -15,12 +15,16 @@ inline __mmask16 first(int64_t count) {
   return count >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << count) - 1u);
 }
 
+// Clears the sums and asks for the lines of `out` that they will go to.
 template <int Rows, int Blocks>
-inline void clear(__m512 (&acc)[Rows][Blocks]) {
+inline void begin(__m512 (&acc)[Rows][Blocks], const Tile& t) {
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
-    for (int b = 0; b < Blocks; ++b) acc[r][b] = _mm512_setzero_ps();
+    for (int b = 0; b < Blocks; ++b) {
+      acc[r][b] = _mm512_setzero_ps();
+      _mm_prefetch(t.out + r * t.out_stride + b * kBlock, _MM_HINT_T0);
+    }
   }
 }
 
@@ -50,7 +54,7 @@ inline __m512 halves(const std::byte* from) {
 }
 
 inline const std::byte* prefetch(const std::byte* from, int64_t lines) {
-  for (int64_t i = 0; i < lines; ++i, from += 64) _mm_prefetch(from, _MM_HINT_T1);
+  for (int64_t i = 0; i < lines; ++i, from += 64) _mm_prefetch(from, _MM_HINT_T0);
   return from;
 }
 
@@ -65,7 +69,7 @@ struct FloatKernel {
   template <int Rows, int Blocks>
   [[gnu::noinline]] static void run(const Tile& t) {
     __m512 acc[Rows][Blocks];
-    clear(acc);
+    begin(acc, t);
     const std::byte* weight = t.weight;
     const std::byte* ahead = t.ahead;
     RowPointers<Rows> x(t);
@@ -101,7 +105,7 @@ struct BfloatKernel {
   template <int Rows, int Blocks>
   [[gnu::noinline]] static void run(const Tile& t) {
     __m512 acc[Rows][Blocks];
-    clear(acc);
+    begin(acc, t);
     const std::byte* weight = t.weight;
     const std::byte* ahead = t.ahead;
     RowPointers<Rows> x(t);
@@ -160,7 +164,7 @@ struct QuantisedKernel {
   template <int Rows, int Blocks>
   [[gnu::noinline]] static void run(const Tile& t) {
     __m512 acc[Rows][Blocks];
-    clear(acc);
+    begin(acc, t);
     const std::byte* weight = t.weight;
     const int64_t stride = static_cast<int64_t>(t.block_bytes);
     const std::byte* ahead = t.ahead;
