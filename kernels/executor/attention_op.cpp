@@ -34,7 +34,10 @@ void AttentionRunner::run(const AttentionOp& op, const Batch& batch, int thread)
     pool_.barrier(thread);
   }
   const Range mine = plan_.items_of(thread);
-  for (int64_t i = mine.begin; i < mine.end; ++i) attend(op, batch, plan_.items()[static_cast<size_t>(i)], work);
+  for (int64_t i = mine.begin; i < mine.end; ++i) {
+    if (i + 1 < mine.end) fetch(op, batch, plan_.items()[static_cast<size_t>(i + 1)]);
+    attend(op, batch, plan_.items()[static_cast<size_t>(i)], work);
+  }
   if (!plan_.merges().empty()) {
     pool_.barrier(thread);
     const Range joins = share_of(static_cast<int64_t>(plan_.merges().size()), thread, pool_.size());
@@ -68,6 +71,20 @@ float* AttentionRunner::out_row(const AttentionOp& op, const Sequence& sequence,
                                 int64_t row) const {
   const int64_t head = kv_head * shape_.group() + row % shape_.group();
   return op.out + (sequence.first_row + row / shape_.group()) * op.out_stride + head * shape_.head_dim;
+}
+
+void AttentionRunner::fetch(const AttentionOp& op, const Batch& batch, const AttentionPlan::Item& item) const {
+  constexpr int64_t kLine = 64;
+  const Sequence& sequence = batch.sequences[static_cast<size_t>(item.sequence)];
+  const int64_t dim = shape_.head_dim, group = shape_.group();
+  for (int64_t row = item.first_row; row < item.first_row + item.rows; ++row) {
+    const int64_t head = item.kv_head * group + row % group;
+    const float* q = op.q + (sequence.first_row + row / group) * op.q_stride + head * dim;
+    for (int64_t d = 0; d < dim; d += kLine / 4) __builtin_prefetch(q + d);
+  }
+  if (sequence.query_len > 1) return;  // neighbouring tiles share their keys
+  const uint16_t* keys = cache_.keys(sequence.blocks[item.first_chunk * (kChunk / kPage)], op.layer, item.kv_head);
+  for (int64_t at = 0; at < kPage * dim; at += kLine / 2) __builtin_prefetch(keys + at);
 }
 
 void AttentionRunner::attend(const AttentionOp& op, const Batch& batch, const AttentionPlan::Item& item,

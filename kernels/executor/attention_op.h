@@ -113,6 +113,8 @@ class AttentionRunner {
  private:
   void write(const AttentionOp& op, const Sequence& sequence, int64_t kv_head, int64_t block, int64_t begin,
              int64_t end, uint16_t* head) const;
+  // Asks the memory for what an item reads first.
+  void fetch(const AttentionOp& op, const Batch& batch, const AttentionPlan::Item& item) const;
   void attend(const AttentionOp& op, const Batch& batch, const AttentionPlan::Item& item, AttentionWorkspace& work);
   void join(const AttentionOp& op, const Batch& batch, const AttentionPlan::Merge& merge, AttentionWorkspace& work);
   float* out_row(const AttentionOp& op, const Sequence& sequence, int64_t kv_head, int64_t row) const;

@@ -19,16 +19,32 @@
 namespace pagoda {
 namespace {
 
-// scores[row][0 .. 16 * Vectors) of `Rows` rows with adjacent keys of one block.
+// What a pass over a block's keys asks the memory for meanwhile: the block's values and the next block's
+// keys. Blocks lie apart, so the hardware does not foresee them.
+struct Ahead {
+  const uint16_t *values, *next_keys;
+};
+
+// scores[row][0 .. 16 * Vectors) of `Rows` rows with adjacent keys of one block. Few rows wait for memory
+// (many sequences, one token each); many rows use what is in the cache.
 template <int Rows, int Vectors>
-inline void score_tile(const uint16_t* queries, int64_t head_dim, const uint16_t* keys, float* scores) {
+inline void score_tile(const uint16_t* queries, int64_t head_dim, const uint16_t* keys, const Ahead& ahead,
+                       float* scores) {
+  constexpr bool kPrefetch = Rows * 2 <= kScoreRows;
   Vec sum[Rows][Vectors];
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < Vectors; ++v) sum[r][v] = fill(0.0f);
   }
-  for (int64_t d = 0; d < head_dim; d += 2, keys += 2 * kPage) {
+  for (int64_t d = 0; d < head_dim; d += 2) {
+    const int64_t at = d * kPage;
     Pairs key[Vectors];
-    for (int v = 0; v < Vectors; ++v) key[v] = load_pairs(keys + v * 2 * kLanes);
+    for (int v = 0; v < Vectors; ++v) {
+      key[v] = load_pairs(keys + at + v * 2 * kLanes);
+      if constexpr (kPrefetch) {
+        __builtin_prefetch(ahead.values + at + v * 2 * kLanes);
+        __builtin_prefetch(ahead.next_keys + at + v * 2 * kLanes);
+      }
+    }
     for (int r = 0; r < Rows; ++r) {
       const Pairs query = fill_pairs(queries + r * head_dim + d);
       for (int v = 0; v < Vectors; ++v) sum[r][v] = dot_pairs(sum[r][v], key[v], query);
@@ -40,13 +56,15 @@ inline void score_tile(const uint16_t* queries, int64_t head_dim, const uint16_t
 }
 
 template <int Rows>
-void score_rows(int64_t rows, const uint16_t* queries, int64_t head_dim, const uint16_t* keys, float* scores) {
+void score_rows(int64_t rows, const uint16_t* queries, int64_t head_dim, const uint16_t* keys,
+                const Ahead& ahead, float* scores) {
   if (rows < Rows) {
-    if constexpr (Rows > 1) score_rows<Rows - 1>(rows, queries, head_dim, keys, scores);
+    if constexpr (Rows > 1) score_rows<Rows - 1>(rows, queries, head_dim, keys, ahead, scores);
     return;
   }
   for (int64_t key = 0; key < kPage; key += kLanes * kScoreVectors) {
-    score_tile<Rows, kScoreVectors>(queries, head_dim, keys + 2 * key, scores + key);
+    const Ahead here{ahead.values + 2 * key, ahead.next_keys + 2 * key};
+    score_tile<Rows, kScoreVectors>(queries, head_dim, keys + 2 * key, here, scores + key);
   }
 }
 
@@ -122,10 +140,12 @@ void attention_chunk(const AttentionTile& tile, int64_t first, AttentionScratch&
 
   for (int64_t b = 0; b < blocks; ++b) {
     const uint16_t* keys = tile.cache + tile.blocks[first_block + b] * tile.block_stride;
+    const uint16_t* next = b + 1 < blocks ? tile.cache + tile.blocks[first_block + b + 1] * tile.block_stride : keys;
+    const Ahead ahead{keys + tile.value_offset, next};
     for (int64_t r = 0; r < tile.rows; r += kScoreRows) {
       const int64_t rows = tile.rows - r < kScoreRows ? tile.rows - r : kScoreRows;
       score_rows<kScoreRows>(rows, tile.queries + r * tile.head_dim, tile.head_dim, keys,
-                             scratch.scores + r * kChunk + b * kPage);
+                             ahead, scratch.scores + r * kChunk + b * kPage);
     }
   }
   for (int64_t r = 0; r < tile.rows; ++r) {

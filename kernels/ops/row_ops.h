@@ -60,38 +60,56 @@ inline void rms_norm(const float* x, const float* weight, float eps, int64_t n, 
   if (i < n) store(out + i, load(x + i, n - i) * scale * load(weight + i, n - i), n - i);
 }
 
+inline Vec silu(Vec x) { return x / (fill(1.0f) + exponential(fill(0.0f) - x)); }
+
 inline void silu_multiply(float* gate, const float* up, int64_t n) {
-  const Vec one = fill(1.0f);
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const int64_t count = n - i < kLanes ? n - i : kLanes;
-    const Vec g = load(gate + i, count);
-    store(gate + i, g / (one + exponential(fill(0.0f) - g)) * load(up + i, count), count);
-  }
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(gate + i, silu(load(gate + i)) * load(up + i));
+  if (i < n) store(gate + i, silu(load(gate + i, n - i)) * load(up + i, n - i), n - i);
 }
 
 inline void round_values(const float* x, int64_t n, uint16_t* out) {
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const int64_t count = n - i < kLanes ? n - i : kLanes;
-    store_bfloat(out + i, load(x + i, count), count);
-  }
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store_bfloat(out + i, load(x + i));
+  if (i < n) store_bfloat(out + i, load(x + i, n - i), n - i);
 }
 
+struct Rotated {
+  Vec first, second;
+};
+
 // Rotary embedding of pairs (i, i + head_dim / 2), arXiv:2104.09864.
+inline Rotated rotate(Vec a, Vec b, Vec cosine, Vec sine) {
+  return {a * cosine - b * sine, multiply_add(b, cosine, a * sine)};
+}
+
 inline void transform_head(const HeadTransform& head, const float* x, int64_t position, uint16_t* out) {
   const int64_t half = head.head_dim / 2;
   const float* cosine = head.cosine + position * half;
   const float* sine = head.sine + position * half;
-  const Vec scale = fill(head.norm ? inverse_rms(x, head.norm_eps, head.head_dim) : 1.0f);
-  for (int64_t i = 0; i < half; i += kLanes) {
-    const int64_t count = half - i < kLanes ? half - i : kLanes;
-    Vec a = load(x + i, count), b = load(x + half + i, count);
-    if (head.norm) {
-      a = a * scale * load(head.norm + i, count);
-      b = b * scale * load(head.norm + half + i, count);
+  const float* weight = head.norm;
+  const Vec scale = fill(weight ? inverse_rms(x, head.norm_eps, head.head_dim) : 1.0f);
+  int64_t i = 0;
+  for (; i + kLanes <= half; i += kLanes) {
+    Vec a = load(x + i), b = load(x + half + i);
+    if (weight) {
+      a = a * scale * load(weight + i);
+      b = b * scale * load(weight + half + i);
     }
-    const Vec c = load(cosine + i, count), s = load(sine + i, count);
-    store_bfloat(out + i, a * c - b * s, count);
-    store_bfloat(out + half + i, multiply_add(b, c, a * s), count);
+    const Rotated pair = rotate(a, b, load(cosine + i), load(sine + i));
+    store_bfloat(out + i, pair.first);
+    store_bfloat(out + half + i, pair.second);
+  }
+  if (i < half) {
+    const int64_t count = half - i;
+    Vec a = load(x + i, count), b = load(x + half + i, count);
+    if (weight) {
+      a = a * scale * load(weight + i, count);
+      b = b * scale * load(weight + half + i, count);
+    }
+    const Rotated pair = rotate(a, b, load(cosine + i, count), load(sine + i, count));
+    store_bfloat(out + i, pair.first, count);
+    store_bfloat(out + half + i, pair.second, count);
   }
 }
 
