@@ -61,6 +61,7 @@ FIELDS: list[tuple[str, dict[str, Any], str | None, str]] = [
     (CHAT, {"seed": 2**63}, "seed", "less than or equal"),
     (CHAT, {"stop": [""]}, "stop", "not empty"),
     (CHAT, {"stop": ["a"] * 10_000}, "stop", "at most 256"),
+    (CHAT, {"stop": ["a" * 5000, "b" * 5000]}, "stop", "10000 characters; at most 8192"),
     (CHAT, {"stop_token_ids": [999999]}, "stop_token_ids", "token ids 0 to 319"),
     (CHAT, {"max_tokens": 0}, "max_tokens", "at least 1"),
     (CHAT, {"max_tokens": "many"}, "max_tokens", "valid integer"),
@@ -94,6 +95,7 @@ FIELDS: list[tuple[str, dict[str, Any], str | None, str]] = [
     (TEXT, {"prompt": [1, 2, 999999]}, "prompt", "out of vocabulary"),
     (TEXT, {"prompt": "word " * 5000}, "input_tokens", "maximum context length is 512 tokens"),
     (TEXT, {"prompt": "x" * 2_000_000}, "input_tokens", "contains at least"),
+    (TEXT, {"prompt": ["a"] * 5000}, "prompt", "5000 prompts with n=1 ask for more than 4096"),
     (TEXT, {"suffix": "end"}, "suffix", "not supported yet"),
     (TEXT, {"logprobs": 21}, "logprobs", "greater than max allowed: 20"),
 ]

@@ -14,6 +14,7 @@ from pagoda.api.protocol.completions import CompletionRequest
 from pagoda.engine.params import MAX_LOGPROBS, ParameterError, SamplingParams
 
 MAX_STOP_STRINGS = 256
+MAX_STOP_CHARACTERS = 8192  #: of all stop strings together
 COMPLETION_MAX_TOKENS = 16  #: OpenAI's default for text completions
 _FROM_MODEL = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 _FIELDS = (
@@ -88,6 +89,10 @@ def _common(request: GenerationRequest, defaults: Mapping[str, Any]) -> dict[str
     stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
     if len(stop) > MAX_STOP_STRINGS:
         raise bad_request(f"stop holds {len(stop)} strings; at most {MAX_STOP_STRINGS} are accepted.", "stop")
+    characters = sum(map(len, stop))
+    if characters > MAX_STOP_CHARACTERS:
+        message = f"stop holds {characters} characters; at most {MAX_STOP_CHARACTERS} are accepted."
+        raise bad_request(message, "stop")
     values["stop"] = tuple(stop)
     values["stop_token_ids"] = tuple(values.get("stop_token_ids", ()))
     if request.prompt_logprobs is not None:

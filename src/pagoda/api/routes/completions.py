@@ -29,6 +29,8 @@ from pagoda.api.unsupported import check_unsupported
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.engine.params import SamplingParams
 
+MAX_ANSWERS = 4096  #: of one request
+
 router = APIRouter(tags=["completions"])
 
 
@@ -87,7 +89,11 @@ async def _prepare(state: ServerState, http: Request, request: CompletionRequest
     state.check_model(request.model)
     check_unsupported(request)
     params = completion_sampling(request, state.sampling_defaults)
-    prompts = [await _prompt(state, request, prompt, params) for prompt in _listed(request.prompt)]
+    listed = _listed(request.prompt)
+    if len(listed) * params.n > MAX_ANSWERS:
+        message = f"{len(listed)} prompts with n={params.n} ask for more than {MAX_ANSWERS} answers at once."
+        raise bad_request(message, "prompt")
+    prompts = [await _prompt(state, request, prompt, params) for prompt in listed]
     identity = response_id("cmpl", http, request)
     token_ids = [prompt.token_ids for prompt in prompts]
     outputs = start(state.llm, token_ids, params, request, identity, stream=bool(request.stream))
