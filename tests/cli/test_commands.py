@@ -8,7 +8,7 @@ import typer
 from tests.cli.command import one_line, pagoda
 
 import pagoda as package
-from pagoda.cli.main import COMMANDS
+from pagoda.cli.main import COMMANDS, run
 from pagoda.cli.options import parse_count
 
 
@@ -21,10 +21,9 @@ def test_help_names_every_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_has_help(tmp_path: Path, command: str) -> None:
-    ended = pagoda(tmp_path, command, "--help")
-    assert ended.returncode == 0
-    assert f"pagoda {command}" in ended.stdout
+def test_each_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert run([command, "--help"]) == 0
+    assert f"pagoda {command}" in capsys.readouterr().out
 
 
 def test_version(tmp_path: Path) -> None:
@@ -44,18 +43,28 @@ def test_version(tmp_path: Path) -> None:
         (["chat", "x", "--temperature", "nan"], ["--temperature"]),
     ],
 )
-def test_wrong_usage_gives_one_line(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
-    line = one_line(pagoda(tmp_path, *arguments), 2)
-    assert all(word in line for word in words), line
+def test_wrong_usage_gives_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: list[str]
+) -> None:
+    assert run(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("pagoda: ")
+    assert said.err.count("\n") == 1
+    assert all(word in said.err for word in words), said.err
 
 
-@pytest.mark.parametrize("command", ["serve", "chat", "inspect", "pull"])
+def test_the_exit_code_is_the_process_s(tmp_path: Path) -> None:
+    assert "pagoda --help" in one_line(pagoda(tmp_path, "frob"), 2)
+
+
 @pytest.mark.parametrize(
-    ("model", "words"),
+    ("command", "model", "words"),
     [
-        ("./nothing.gguf", ["no file or folder"]),
-        ("smollm", ["did you mean smollm2:135m"]),
-        ("org/name", ["org/name", "HF_HUB_OFFLINE"]),
+        ("serve", "./nothing.gguf", ["no file or folder"]),
+        ("chat", "smollm", ["did you mean smollm2:135m"]),
+        ("inspect", "smollm", ["did you mean smollm2:135m"]),
+        ("pull", "org/name", ["org/name", "HF_HUB_OFFLINE"]),
     ],
 )
 def test_an_unknown_model_gives_one_line(tmp_path: Path, command: str, model: str, words: list[str]) -> None:

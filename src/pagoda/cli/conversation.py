@@ -43,6 +43,8 @@ class AnswerStats:
 
     def line(self) -> str:
         """The figures for people."""
+        if not self.tokens:
+            return "stopped before the first token" if self.finish_reason is None else "an empty answer"
         speed = f", {(self.tokens - 1) / self.stream_seconds:.1f} tokens/s" if self.stream_seconds > 0 else ""
         ending = {"length": ", cut at the token limit", None: ", stopped"}.get(self.finish_reason, "")
         dropped = f", {self.dropped_messages} old messages left out" if self.dropped_messages else ""
