@@ -265,10 +265,10 @@ def test_a_port_in_use_is_one_line(tiny_server: Server, tmp_path: Path) -> None:
 
 def test_a_stream_outlives_its_engine(tmp_path: Path) -> None:
     server = start_server(tiny_gguf(tmp_path / "tiny.gguf"), tmp_path)
-    body = {"messages": HI, "max_tokens": 400, "ignore_eos": True, "n": 8, "seed": 3, "stream": True}
+    body = {"messages": HI, "max_tokens": 480, "ignore_eos": True, "n": 32, "seed": 3, "stream": True}
 
     def texts(response: httpx.Response, lines: Iterator[str]) -> list[str]:
-        found = [""] * 8
+        found = [""] * 32
         for line in lines:
             if not line or line == "data: [DONE]":
                 continue
@@ -286,7 +286,7 @@ def test_a_stream_outlives_its_engine(tmp_path: Path) -> None:
                 os.kill(server.engine_pid(), signal.SIGKILL)
                 disturbed = texts(response, itertools.chain([first], lines))
             assert disturbed == undisturbed
+            assert until(lambda: gauge(http, "pagoda:engine_restarts_total") == 1)
             assert until(lambda: http.get("/health").status_code == 200)
-            assert gauge(http, "pagoda:engine_restarts_total") == 1
     finally:
         server.stop()
