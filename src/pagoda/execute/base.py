@@ -19,8 +19,9 @@ class StepBatch:
     query_lens (S,): how many of them belong to each sequence, at least 1.
     context_lens (S,): tokens of the sequence in the cache after this step; its new tokens are at positions
       context_len - query_len .. context_len - 1.
-    block_tables (S, B): block ids of each sequence in order of position, padded with -1; block b of a sequence holds
-      its positions b * BLOCK_SIZE onwards. Different sequences may share full blocks that this step does not write.
+    block_tables (S, B): block ids of each sequence in order of position, padded with -1; block b of a
+      sequence holds its positions b * BLOCK_SIZE onwards. Different sequences may share full blocks that this
+      step does not write.
     logits_rows (L,): rows of token_ids after which logits are wanted, ascending.
     """
 
@@ -54,7 +55,8 @@ class Executor(Protocol):
     def step(self, batch: StepBatch) -> npt.NDArray[np.float32]:
         """Runs the program once; returns logits (L, vocab), valid until the next step.
 
-        The same sequence gives the same bits whatever else is in the batch and however its tokens are split into steps.
-        Raises ValueError for a batch that breaks the contract (too many tokens, block ids or token ids out of range).
+        The same sequence gives the same bits whatever else is in the batch and however its tokens are split
+        into steps. Raises ValueError for a batch that breaks the contract (too many tokens, block ids or token
+        ids out of range).
         """
         ...
