@@ -1,8 +1,9 @@
-"""An engine process with the toy executor, which a prompt that begins with DEADLY kills after some tokens."""
+"""An engine process with the toy executor, which some prompts kill and others keep busy for ever."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 import numpy.typing as npt
-from tests.engine.toy import DEADLY, DEADLY_LENGTH, ToyExecutor, toy_engine
+from tests.engine.toy import DEADLY, DEADLY_LENGTH, STUCK, ToyExecutor, toy_engine
 
 from pagoda.engine import process
 from pagoda.engine.config import EngineConfig
@@ -23,8 +24,13 @@ class FragileExecutor(ToyExecutor):
     def step(self, batch: StepBatch) -> npt.NDArray[np.float32]:
         logits = super().step(batch)
         for table, end in zip(batch.block_tables, batch.context_lens, strict=True):
-            if end >= DEADLY_LENGTH and self._cache[table[0] * BLOCK_SIZE] == DEADLY:
+            first = self._cache[table[0] * BLOCK_SIZE]
+            if end >= DEADLY_LENGTH and first == DEADLY:
                 os.abort()
+            if first == STUCK:
+                print(os.getpid(), flush=True)
+                while True:
+                    signal.pause()
         return logits
 
 

@@ -55,6 +55,10 @@ class TestEnd:
         assert not set(got[:5]) & set(banned)
         whole, _ = said(toy_engine()[0], max_tokens=5, min_tokens=5, eos_token_ids=banned[:1])
         assert len(whole) == 5
+        later = next(token for token in free[8:] if token not in free[:8])
+        got, end = said(toy_engine()[0], max_tokens=20, min_tokens=8, eos_token_ids=(later,))
+        assert got == free[: free.index(later) + 1], "from then on they end it"
+        assert end.finish_reason == "stop"
 
 
 class TestCache:
@@ -236,6 +240,19 @@ class TestLogprobs:
         news = run(engine, *others, add("warm", prompt, max_tokens=1), command)
         assert news["p"][0].prompt_logprobs == expected
         assert tokens(news["p"]) == alone(command)
+
+    def test_of_a_prompt_that_is_preempted_half_way(self) -> None:
+        prompt = [*range(60), *range(34)]
+        command = add("p", prompt, prompt_logprobs=1, max_tokens=3, ignore_eos=True)
+        expected = run(toy_engine(max_tokens=512)[0], command)["p"][0].prompt_logprobs
+        engine, _ = toy_engine(num_blocks=9, max_tokens=3, max_num_seqs=3)
+        for number in range(2):
+            engine.add_request(add(f"o{number}", [number] * 30, max_tokens=80, ignore_eos=True))
+        while engine.stats().generation_tokens < 5:
+            engine.step()
+        news = run(engine, command)
+        assert engine.stats().num_preemptions > 0
+        assert news["p"][0].prompt_logprobs == expected
 
 
 def test_an_end_token_of_the_vocabulary_ends() -> None:

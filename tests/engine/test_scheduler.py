@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine.toy import add
 
+from pagoda.engine.batch import BatchBuilder
 from pagoda.engine.block_pool import BlockPool
 from pagoda.engine.fairness import share_prefill
 from pagoda.engine.pace import ALONE_SECONDS, SHARED_SECONDS, PrefillPace
@@ -111,6 +112,22 @@ def names_of(shares: list[tuple[Request, int]]) -> dict[str, int]:
     return {r.id: count for r, count in shares}
 
 
+class TestBatch:
+    def test_rows_of_block_tables_are_padded_whoever_had_them_before(self) -> None:
+        scheduler = make(max_num_seqs=2)
+        batches = BatchBuilder(2, 1024)
+        for name, length in (("long", 200), ("other", 150)):
+            scheduler.add(request(name, length, order=len(name)))
+        batches.build(scheduler.schedule())
+        scheduler.finish(next(r for r in scheduler.running if r.id == "long"))
+        scheduler.add(request("short", 40, order=9))
+        work = scheduler.schedule()
+        built = batches.build(work)
+        for item, row in zip(work, built.batch.block_tables.tolist(), strict=True):
+            blocks = item.request.block_ids
+            assert row == blocks + [-1] * (5 - len(blocks))
+
+
 class TestScheduler:
     def test_decodes_go_first_and_a_long_prompt_in_pieces(self) -> None:
         scheduler = make(pace=500.0)
@@ -151,6 +168,20 @@ class TestScheduler:
         scheduler.finish(scheduler.running[0])
         step(scheduler)
         assert [r.id for r in scheduler.running] == ["big", "small"]
+
+    def test_a_start_leaves_room_for_the_next_tokens_of_the_others(self) -> None:
+        scheduler = make(num_blocks=4)
+        scheduler.add(request("first", 60, order=0))
+        step(scheduler)
+        scheduler.add(request("second", 64, order=1))
+        for _ in range(4):
+            assert step(scheduler) == {"first": 1}, (
+                "two blocks are free, but the first needs one of them soon"
+            )
+        scheduler.add(request("small", 30, order=2))
+        scheduler.finish(scheduler.running[0])
+        assert step(scheduler) == {"second": 64, "small": 30}
+        assert scheduler.num_preemptions == 0
 
     def test_priorities_start_first(self) -> None:
         scheduler = make(max_num_seqs=1)

@@ -5,6 +5,11 @@ really kills.
 from __future__ import annotations
 
 import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -83,6 +88,39 @@ async def test_two_that_kill_are_both_found() -> None:
         news = await answers(supervisor, *culprits, other)
     assert tokens(news[other.request_id]) == alone(other)
     assert [news[culprit.request_id][-1].finish_reason for culprit in culprits] == ["error", "error"]
+
+
+PARENT = """
+import asyncio, sys
+from tests.engine.test_supervisor import answers, supervised
+from tests.engine.toy import STUCK, add
+
+async def main():
+    async with supervised() as supervisor:
+        await supervisor.wait_ready()
+        await answers(supervisor, add("r", [STUCK]))
+
+asyncio.run(main())
+"""
+
+
+async def test_it_dies_with_its_parent_even_in_the_middle_of_a_step() -> None:
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    with parent:
+        assert parent.stdout is not None
+        engine = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+        try:
+            assert select.select([engine], [], [], 30)[0], "a pidfd is readable when its process has ended"
+        except AssertionError:
+            signal.pidfd_send_signal(engine, signal.SIGKILL)
+            raise
+        finally:
+            os.close(engine)
 
 
 async def test_a_program_that_never_gets_ready_is_not_started_for_ever() -> None:

@@ -25,6 +25,7 @@ VOCAB = 64
 EOS = 63
 DEADLY = 62  #: what fragile_process.py dies of, as the first token of a context of DEADLY_LENGTH
 DEADLY_LENGTH = 50
+STUCK = 61  #: what it hangs on for ever, as the first token
 
 
 class ToyExecutor:

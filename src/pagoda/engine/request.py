@@ -105,11 +105,11 @@ class Request:
         self.token_ids.append(token_id)
         self.output_token_ids.append(token_id)
         count = len(self.output_token_ids)
-        if count >= self.params.min_tokens:
-            if token_id in self.end_ids:
-                return "stop", None
-            if token_id in self.stop_ids:
-                return "stop", token_id
+        # Neither of these can be drawn before min_tokens: they are banned until then.
+        if token_id in self.end_ids:
+            return "stop", None
+        if token_id in self.stop_ids:
+            return "stop", token_id
         if count >= self.max_output:
             return "length", None
         if self.row.banned and count >= self.params.min_tokens:

@@ -142,7 +142,6 @@ class Scheduler:
         self.num_preemptions += 1
         self.running.remove(request)
         self._release(request)
-        request.num_computed = 0
         if request.wants_prompt_logprobs:
             request.prompt_logprobs = [None]
         self.waiting.add(request)
