@@ -5,6 +5,13 @@
 
 namespace pagoda {
 
+namespace {
+
+// Up to so many items a thread are shared out beforehand by their cost; more are claimed.
+constexpr int64_t kFewItems = 8;
+
+}  // namespace
+
 PagedCache::PagedCache(const AttentionShape& shape, int64_t num_blocks)
     : shape_(shape),
       memory_(static_cast<size_t>(num_blocks * shape.block_values()) * sizeof(uint16_t), true) {}
@@ -21,7 +28,7 @@ void AttentionRunner::prepare(const Batch& batch) {
   }
 }
 
-void AttentionRunner::run(const AttentionOp& op, const Batch& batch, int thread) {
+void AttentionRunner::run(const AttentionOp& op, const Batch& batch, int thread, Claims& claims) {
   AttentionWorkspace& work = *workspaces_[static_cast<size_t>(thread)];
   if (!plan_.writes().empty()) {
     const int64_t count = static_cast<int64_t>(plan_.writes().size()) * shape_.kv_heads;
@@ -33,10 +40,14 @@ void AttentionRunner::run(const AttentionOp& op, const Batch& batch, int thread)
     }
     pool_.barrier(thread);
   }
-  const Range mine = plan_.items_of(thread);
-  for (int64_t i = mine.begin; i < mine.end; ++i) {
-    if (i + 1 < mine.end) fetch(op, batch, plan_.items()[static_cast<size_t>(i + 1)]);
-    attend(op, batch, plan_.items()[static_cast<size_t>(i)], work);
+  const auto items = static_cast<int64_t>(plan_.items().size());
+  if (items < kFewItems * pool_.size()) {
+    attend(op, batch, plan_.items_of(thread), work);
+  } else {
+    for (Range mine = claims.claim(items, pool_.size()); mine.begin < mine.end;
+         mine = claims.claim(items, pool_.size())) {
+      attend(op, batch, mine, work);
+    }
   }
   if (!plan_.merges().empty()) {
     pool_.barrier(thread);
@@ -71,6 +82,13 @@ float* AttentionRunner::out_row(const AttentionOp& op, const Sequence& sequence,
                                 int64_t row) const {
   const int64_t head = kv_head * shape_.group() + row % shape_.group();
   return op.out + (sequence.first_row + row / shape_.group()) * op.out_stride + head * shape_.head_dim;
+}
+
+void AttentionRunner::attend(const AttentionOp& op, const Batch& batch, Range items, AttentionWorkspace& work) {
+  for (int64_t i = items.begin; i < items.end; ++i) {
+    if (i + 1 < items.end) fetch(op, batch, plan_.items()[static_cast<size_t>(i + 1)]);
+    attend(op, batch, plan_.items()[static_cast<size_t>(i)], work);
+  }
 }
 
 void AttentionRunner::fetch(const AttentionOp& op, const Batch& batch, const AttentionPlan::Item& item) const {

@@ -107,14 +107,16 @@ class AttentionRunner {
   const PagedCache& cache() const { return cache_; }
   // Once a step, before any run.
   void prepare(const Batch& batch);
-  // On every thread of the pool. Rows of `out` are complete after the next barrier.
-  void run(const AttentionOp& op, const Batch& batch, int thread);
+  // On every thread of the pool, with claims that are reset before. Rows of `out` are complete after the
+  // next barrier.
+  void run(const AttentionOp& op, const Batch& batch, int thread, Claims& claims);
 
  private:
   void write(const AttentionOp& op, const Sequence& sequence, int64_t kv_head, int64_t block, int64_t begin,
              int64_t end, uint16_t* head) const;
   // Asks the memory for what an item reads first.
   void fetch(const AttentionOp& op, const Batch& batch, const AttentionPlan::Item& item) const;
+  void attend(const AttentionOp& op, const Batch& batch, Range items, AttentionWorkspace& work);
   void attend(const AttentionOp& op, const Batch& batch, const AttentionPlan::Item& item, AttentionWorkspace& work);
   void join(const AttentionOp& op, const Batch& batch, const AttentionPlan::Merge& merge, AttentionWorkspace& work);
   float* out_row(const AttentionOp& op, const Sequence& sequence, int64_t kv_head, int64_t row) const;

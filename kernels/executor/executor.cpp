@@ -170,6 +170,7 @@ void Executor::finish() {
     auto* product = std::get_if<ProductOp>(&operation.op);
     if (product && product->selected) product->parts[0].out = {logits_.as<float>(), settings_.vocab_size};
   }
+  claims_ = std::make_unique<Claims[]>(operations_.size());
   finished_ = true;
 }
 
@@ -185,18 +186,20 @@ const float* Executor::step(const StepInput& input) {
   }
   logits_touched_ = std::max(logits_touched_, input.logits_count);
   attention_->prepare(batch_);
+  for (size_t i = 0; i < operations_.size(); ++i) claims_[i].reset();
   pool_.run([this](int thread) { run(thread); });
   return logits_.as<float>();
 }
 
 void Executor::run(int thread) {
   const bool timed = profiling_ && thread == 0;
-  for (Operation& operation : operations_) {
+  for (size_t i = 0; i < operations_.size(); ++i) {
+    Operation& operation = operations_[i];
     const Clock::time_point begin = timed ? Clock::now() : Clock::time_point();
     if (const auto* product = std::get_if<ProductOp>(&operation.op)) {
-      products_->run(*product, batch_, thread);
+      products_->run(*product, batch_, thread, claims_[i]);
     } else if (const auto* attention = std::get_if<AttentionOp>(&operation.op)) {
-      attention_->run(*attention, batch_, thread);
+      attention_->run(*attention, batch_, thread, claims_[i]);
     } else {
       run(std::get<EmbeddingOp>(operation.op), thread);
     }

@@ -126,6 +126,7 @@ class Executor {
   std::vector<std::unique_ptr<Buffer>> buffers_;
   const float *cosine_ = nullptr, *sine_ = nullptr;
   std::vector<Operation> operations_;
+  std::unique_ptr<Claims[]> claims_;   // one an operation
   std::unique_ptr<AttentionRunner> attention_;
   std::unique_ptr<ProductRunner> products_;
   MappedMemory logits_;

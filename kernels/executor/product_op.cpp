@@ -15,22 +15,9 @@ bool prepared_alone(int64_t rows, int64_t k, int threads) {
   return threads == 1 || (rows <= kMostOwnRows && (rows == 1 || rows * k <= kOwnValues));
 }
 
-// How many row ranges the threads form; the rest of the division is over columns (blocks of outputs).
-// A thread's time is about its blocks times its rows, plus reading the blocks.
-int64_t row_parts(int64_t rows, int64_t blocks, int64_t threads) {
-  constexpr int64_t kReading = 8;   // a block is read in the time of about so many rows
-  int64_t best = 1, least = INT64_MAX;
-  for (int64_t parts = 1; parts <= std::min(threads, rows); ++parts) {
-    if (threads % parts != 0) continue;
-    const int64_t columns = threads / parts;
-    const int64_t cost = ((blocks + columns - 1) / columns) * ((rows + parts - 1) / parts + kReading);
-    if (cost < least) {
-      least = cost;
-      best = parts;
-    }
-  }
-  return best;
-}
+constexpr int64_t kPanelRows = 256;   // prepared rows of a panel stay in the second level cache
+constexpr int64_t kUnitBlocks = 2;    // columns are claimed in pairs of blocks, which kernels take together
+constexpr int64_t kGatedBlocks = 8;   // gate and up of so many blocks stay in the cache for the activation
 
 // The part of [begin, begin + size) inside [low, high), relative to begin and in units of `unit`.
 Range clip(int64_t low, int64_t high, int64_t begin, int64_t size, int64_t unit) {
@@ -74,79 +61,100 @@ void ProductRunner::prepare(const ProductOp& op, const Batch& batch, int64_t row
   }
 }
 
-void ProductRunner::run(const ProductOp& op, const Batch& batch, int thread) {
+void ProductRunner::run(const ProductOp& op, const Batch& batch, int thread, Claims& claims) {
   Workspace& work = *workspaces_[static_cast<size_t>(thread)];
   const int64_t rows = op.rows(batch);
   if (rows == 0) return;
   if (prepared_alone(rows, op.k, pool_.size())) {
     for (int64_t row = 0; row < rows; ++row) prepare(op, batch, row, work.rows, work.normed.data());
-    multiply(op, work.rows, rows, thread);
+    if (rows <= kMostOwnRows) {
+      stream(op, work.rows, rows, thread);
+    } else {
+      multiply(op, work.rows, rows, claims);
+    }
     return;
   }
   const Range mine = share_of(rows, thread, pool_.size());
   for (int64_t row = mine.begin; row < mine.end; ++row) prepare(op, batch, row, shared_, work.normed.data());
   pool_.barrier(thread);
-  multiply(op, shared_, rows, thread);
+  if (rows <= kMostOwnRows) {
+    stream(op, shared_, rows, thread);
+  } else {
+    multiply(op, shared_, rows, claims);
+  }
 }
 
-void ProductRunner::multiply(const ProductOp& op, const Prepared& rows, int64_t count, int thread) const {
+void ProductRunner::stream(const ProductOp& op, const Prepared& rows, int64_t count, int thread) const {
+  const Range panel{0, count};
+  if (op.gated) {
+    multiply_gated(op, rows, panel, share_of(op.parts[0].weight->blocks(), thread, pool_.size()));
+    return;
+  }
+  int64_t total = 0, begin = 0;
+  for (const ProductOp::Part& part : op.parts) total += static_cast<int64_t>(part.weight->bytes());
+  const Range share = share_of(total, thread, pool_.size());
+  for (const ProductOp::Part& part : op.parts) {
+    const auto size = static_cast<int64_t>(part.weight->bytes());
+    const auto unit = static_cast<int64_t>(part.weight->block_bytes());
+    multiply(part, rows, panel, clip(share.begin, share.end, begin, size, unit), op.k);
+    begin += size;
+  }
+}
+
+void ProductRunner::multiply(const ProductOp& op, const Prepared& rows, int64_t count, Claims& claims) const {
   int64_t blocks = 0;
   for (const ProductOp::Part& part : op.parts) blocks += part.weight->blocks();
   if (op.gated) blocks /= 2;
-  const int64_t parts = row_parts(count, blocks, pool_.size()), columns = pool_.size() / parts;
-  const Range mine = share_of(count, thread / columns, parts);
-  if (mine.begin == mine.end) return;
-  if (op.gated) {
-    multiply_gated(op, rows, mine, thread % columns, columns);
-  } else {
-    multiply_plain(op, rows, mine, thread % columns, columns);
+  // Panel after panel, so that threads work on the same rows.
+  const int64_t panels = (count + kPanelRows - 1) / kPanelRows, units = (blocks + kUnitBlocks - 1) / kUnitBlocks;
+  const int64_t total = panels * units;
+  for (Range mine = claims.claim(total, pool_.size()); mine.begin < mine.end;
+       mine = claims.claim(total, pool_.size())) {
+    while (mine.begin < mine.end) {
+      const int64_t panel = mine.begin / units, first = mine.begin % units;
+      const int64_t last = std::min(units, first + mine.end - mine.begin);
+      multiply(op, rows, share_of(count, panel, panels), {first * kUnitBlocks, std::min(last * kUnitBlocks, blocks)});
+      mine.begin += last - first;
+    }
   }
 }
 
-void ProductRunner::multiply_plain(const ProductOp& op, const Prepared& rows, Range mine, int64_t column,
-                                   int64_t columns) const {
-  // Shares are of bytes, so that parts of different formats take the same time.
-  int64_t total = 0;
-  for (const ProductOp::Part& part : op.parts) total += static_cast<int64_t>(part.weight->bytes());
-  const Range share = share_of(total, column, columns);
+// `blocks` counts through all parts, one after another.
+void ProductRunner::multiply(const ProductOp& op, const Prepared& rows, Range panel, Range blocks) const {
+  if (op.gated) {
+    multiply_gated(op, rows, panel, blocks);
+    return;
+  }
   int64_t begin = 0;
   for (const ProductOp::Part& part : op.parts) {
-    const PackedWeight& weight = *part.weight;
-    const auto size = static_cast<int64_t>(weight.bytes());
-    const Range blocks = clip(share.begin, share.end, begin, size, static_cast<int64_t>(weight.block_bytes()));
+    const int64_t size = part.weight->blocks();
+    multiply(part, rows, panel, clip(blocks.begin, blocks.end, begin, size, 1), op.k);
     begin += size;
-    if (blocks.begin == blocks.end) continue;
-    const ActivationFormat format = activation_format(isa_, weight.format());
-    const Activations x = rows.formats[static_cast<size_t>(format)]->view(format, mine.end, op.k);
-    matmul(x, mine.begin, mine.end, weight, blocks.begin, blocks.end, part.bias, part.store, part.out.data,
-           part.out.stride);
   }
 }
 
-// Gate and up are computed over a few blocks and rows at a time, and the activation applied while both
-// are in the first or second level cache.
-void ProductRunner::multiply_gated(const ProductOp& op, const Prepared& rows, Range mine, int64_t column,
-                                   int64_t columns) const {
-  constexpr int64_t kRows = 256, kBlocks = 8;
+void ProductRunner::multiply(const ProductOp::Part& part, const Prepared& rows, Range panel, Range blocks,
+                             int64_t k) const {
+  if (blocks.begin >= blocks.end) return;
+  const ActivationFormat format = activation_format(isa_, part.weight->format());
+  const Activations x = rows.formats[static_cast<size_t>(format)]->view(format, panel.end, k);
+  matmul(x, panel.begin, panel.end, *part.weight, blocks.begin, blocks.end, part.bias, part.store, part.out.data,
+         part.out.stride);
+}
+
+void ProductRunner::multiply_gated(const ProductOp& op, const Prepared& rows, Range panel, Range blocks) const {
   const ProductOp::Part &gate = op.parts[0], &up = op.parts[1];
   const int64_t n = gate.weight->n();
-  const Range share = share_of(gate.weight->blocks(), column, columns);
   // A single row has no tile to reuse: each weight is then read in one go.
-  const int64_t step = mine.end - mine.begin == 1 ? std::max(share.end - share.begin, int64_t{1}) : kBlocks;
-  for (int64_t r0 = mine.begin; r0 < mine.end; r0 += kRows) {
-    const int64_t r1 = std::min(r0 + kRows, mine.end);
-    for (int64_t b0 = share.begin; b0 < share.end; b0 += step) {
-      const int64_t b1 = std::min(b0 + step, share.end);
-      for (const ProductOp::Part* part : {&gate, &up}) {
-        const ActivationFormat format = activation_format(isa_, part->weight->format());
-        const Activations x = rows.formats[static_cast<size_t>(format)]->view(format, r1, op.k);
-        matmul(x, r0, r1, *part->weight, b0, b1, part->bias, Store::assign, part->out.data, part->out.stride);
-      }
-      const int64_t first = b0 * kBlock, count = std::min(b1 * kBlock, n) - first;
-      for (int64_t row = r0; row < r1; ++row) {
-        ops_.silu_multiply(gate.out.data + row * gate.out.stride + first, up.out.data + row * up.out.stride + first,
-                           count);
-      }
+  const int64_t step = panel.end - panel.begin == 1 ? std::max(blocks.end - blocks.begin, int64_t{1}) : kGatedBlocks;
+  for (int64_t b = blocks.begin; b < blocks.end; b += step) {
+    const Range some{b, std::min(b + step, blocks.end)};
+    multiply(gate, rows, panel, some, op.k);
+    multiply(up, rows, panel, some, op.k);
+    const int64_t first = some.begin * kBlock, count = std::min(some.end * kBlock, n) - first;
+    for (int64_t row = panel.begin; row < panel.end; ++row) {
+      ops_.silu_multiply(gate.out.data + row * gate.out.stride + first, up.out.data + row * up.out.stride + first,
+                         count);
     }
   }
 }

@@ -42,8 +42,9 @@ class ProductRunner {
   // `formats` says which activation formats the products use; `max_k` is their longest row.
   ProductRunner(Isa isa, int64_t max_rows, int64_t max_k, const std::array<bool, 3>& formats, ThreadPool& pool);
 
-  // On every thread of the pool. Results are complete after the next barrier.
-  void run(const ProductOp& op, const Batch& batch, int thread);
+  // On every thread of the pool, with claims that are reset before. Results are complete after the next
+  // barrier.
+  void run(const ProductOp& op, const Batch& batch, int thread, Claims& claims);
 
  private:
   // Prepared rows in each format that is used.
@@ -56,9 +57,15 @@ class ProductRunner {
   };
 
   void prepare(const ProductOp& op, const Batch& batch, int64_t row, Prepared& to, float* normed) const;
-  void multiply(const ProductOp& op, const Prepared& rows, int64_t count, int thread) const;
-  void multiply_plain(const ProductOp& op, const Prepared& rows, Range mine, int64_t column, int64_t columns) const;
-  void multiply_gated(const ProductOp& op, const Prepared& rows, Range mine, int64_t column, int64_t columns) const;
+  // Few rows: each thread takes an equal share of the weights' bytes.
+  void stream(const ProductOp& op, const Prepared& rows, int64_t count, int thread) const;
+  // Many rows: threads claim panels of rows by columns.
+  void multiply(const ProductOp& op, const Prepared& rows, int64_t count, Claims& claims) const;
+  void multiply(const ProductOp& op, const Prepared& rows, Range panel, Range units) const;
+  // Rows times blocks of one part.
+  void multiply(const ProductOp::Part& part, const Prepared& rows, Range panel, Range blocks, int64_t k) const;
+  // Rows times the same blocks of gate and up, and the activation.
+  void multiply_gated(const ProductOp& op, const Prepared& rows, Range panel, Range blocks) const;
 
   Isa isa_;
   OpKernels ops_;

@@ -41,6 +41,25 @@ void test_runs(Checks& c) {
   }
 }
 
+void test_claims(Checks& c) {
+  for (const int threads : {1, 2, 4}) {
+    ThreadPool pool(threads);
+    Claims claims;
+    for (const int64_t count : {0, 1, 5, 1000}) {
+      claims.reset();
+      std::vector<int> taken(static_cast<size_t>(count));
+      pool.run([&](int) {
+        for (Range mine = claims.claim(count, threads); mine.begin < mine.end; mine = claims.claim(count, threads)) {
+          for (int64_t i = mine.begin; i < mine.end; ++i) ++taken[static_cast<size_t>(i)];
+        }
+      });
+      bool once = true;
+      for (const int times : taken) once = once && times == 1;
+      CHECK(c, once, "each of " + std::to_string(count) + " things is claimed once");
+    }
+  }
+}
+
 // A plain array passed from thread to thread: any missing order is a race that ThreadSanitizer reports
 // and, mostly, a wrong sum.
 void test_barriers(Checks& c) {
@@ -130,6 +149,7 @@ int main() {
   Checks c;
   test_shares(c);
   test_runs(c);
+  test_claims(c);
   test_barriers(c);
   test_errors(c);
   test_life(c);

@@ -78,4 +78,25 @@ inline Range share_of(int64_t count, int64_t index, int64_t parts) {
   return {count * index / parts, count * (index + 1) / parts};
 }
 
+// Work that threads take as they become free, so that one held up by another process does less of it:
+// things 0 .. count - 1, in pieces that grow smaller towards the end.
+class alignas(64) Claims {
+ public:
+  void reset() { next_.store(0, std::memory_order_relaxed); }
+
+  // The next piece for one of `threads` threads; empty when everything is taken.
+  Range claim(int64_t count, int threads) {
+    int64_t begin = next_.load(std::memory_order_relaxed), end = count;
+    do {
+      if (begin >= count) return {count, count};
+      const int64_t piece = (count - begin) / (2 * threads);
+      end = begin + (piece > 1 ? piece : 1);
+    } while (!next_.compare_exchange_weak(begin, end, std::memory_order_relaxed));
+    return {begin, end};
+  }
+
+ private:
+  std::atomic<int64_t> next_{0};
+};
+
 }  // namespace pagoda
