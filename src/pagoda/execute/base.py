@@ -56,7 +56,7 @@ class Executor(Protocol):
         """Runs the program once; returns logits (L, vocab), valid until the next step.
 
         The same sequence gives the same bits whatever else is in the batch and however its tokens are split
-        into steps. Raises ValueError for a batch that breaks the contract (too many tokens, block ids or token
-        ids out of range).
+        into steps. Raises ValueError for a batch that breaks the contract (too many tokens, block ids or
+        token ids out of range).
         """
         ...
