@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from tests.helpers.models import tiny_folder
 from tests.text.vocabularies import byte_level_metadata
 
 from pagoda.api.app import create_app
@@ -257,3 +258,34 @@ def test_connections_send_every_write_at_once() -> None:
             accepted, _ = listener.accept()
             with accepted:
                 assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        (None, "has no chat template, so it cannot be used through /v1/chat/completions"),
+        ("{% for %}", "The chat template cannot be used"),
+        ("{{ raise_exception('No system role here') }}", "refuses these messages: No system role here"),
+    ],
+)
+async def test_a_model_without_a_usable_template_says_so(
+    tmp_path: Path, template: str | None, words: str
+) -> None:
+    folder = tiny_folder(tmp_path / "model")
+    settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({**settings, "chat_template": template}), "utf-8"
+    )
+    llm = AsyncLLM.launch(EngineConfig(model_path=str(folder), executor="reference"))
+    try:
+        await llm.wait_ready()
+        async with client_of(create_app(llm, ServerSettings(served_model_names=("m",)))) as client:
+            chat = await client.post(
+                "/v1/chat/completions", json={"messages": [{"role": "user", "content": "hi"}]}
+            )
+            text = await client.post("/v1/completions", json={"prompt": "hi", "max_tokens": 1})
+    finally:
+        await llm.shutdown()
+    assert chat.status_code == 400
+    assert words in chat.json()["error"]["message"]
+    assert text.status_code == 200
