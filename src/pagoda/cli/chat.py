@@ -56,5 +56,6 @@ def command(
         num_threads=threads,
         isa=isa.value if isa else None,
         executor=executor.value,
+        generation_config=dict(found.generation_config),
     )
     return run_chat(config, found.name, settings)

@@ -105,6 +105,7 @@ def _engine_config(options: ServiceOptions, model: LocalModel) -> EngineConfig:
         num_threads=options.num_threads,
         isa=options.isa,
         executor=options.executor,
+        generation_config=dict(model.generation_config),
         seed=options.seed,
     )
 

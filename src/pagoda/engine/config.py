@@ -20,6 +20,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     num_threads: int | None = None
     isa: str | None = None  #: "portable", "avx2" or "avx512": at most this instruction set
     executor: str = "cpu"  #: "cpu", or "reference" (NumPy float32; slow, the oracle)
+    generation_config: dict[str, float] = {}  #: defaults for sampling where the checkpoint has none
     seed: int | None = 0  #: offline, requests without a seed draw theirs from this one; None draws afresh
 
 

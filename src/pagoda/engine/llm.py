@@ -62,17 +62,18 @@ class LLM:
         settings, ignored = read_options(options)
         for name, value in ignored.items():
             warnings.warn(f"LLM({name}={value!r}) has no effect here", stacklevel=2)
-        path = find_model(model)
+        path, generation_config = find_model(model)
         self.engine_config = EngineConfig(
             model_path=str(path),
             max_model_len=max_model_len,
             quantization=quantization,
             enable_prefix_caching=enable_prefix_caching,
             seed=seed,
+            generation_config=generation_config,
             **settings,
         )
         self._tokenizer = (
-            None if skip_tokenizer_init else load_tokenizer(find_model(tokenizer) if tokenizer else path)
+            None if skip_tokenizer_init else load_tokenizer(find_model(tokenizer).path if tokenizer else path)
         )
         make_engine = RemoteEngine if separate_process else EngineCore
         self._engine: EngineCore | RemoteEngine = make_engine(self.engine_config)

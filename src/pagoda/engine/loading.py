@@ -19,7 +19,7 @@ from pagoda.models.program import Program
 from pagoda.weights import open_checkpoint
 from pagoda.weights.checkpoint import Checkpoint, CheckpointError
 
-_QUANTIZED_BITS = {"int8": 8.5, "int4": 4.5}  #: bits a weight, with the scale of its group
+_QUANTIZED_BITS = {"int8": 8.5, "int4": 5.0}  #: bits a weight, with the scale of its group
 _FIRST_GUESS_FLOPS = 100e9  #: of two cores, until prefill has been measured
 
 Progress = Callable[[int, int], None]
@@ -35,7 +35,7 @@ class LoadedModel:
 
 
 def load_model(config: EngineConfig, progress: Progress | None = None) -> LoadedModel:
-    """Opens the checkpoint, chooses sizes that fit and loads the weights; `progress` gets bytes done and all.
+    """Opens the checkpoint, chooses sizes that fit and loads the weights; `progress` gets bytes done and all (estimated).
 
     Raises ConfigurationError or CheckpointError with one line for the user.
     """
@@ -56,6 +56,11 @@ def _load(
 ) -> LoadedModel:
     program = build_program(checkpoint.config)
     estimate = estimate_weight_bytes(program, checkpoint.path, config)
+
+    def in_bytes(done: int, total: int) -> None:
+        if progress is not None:
+            progress(estimate * done // max(total, 1), estimate)
+
     sizes = choose_sizes(
         config,
         checkpoint.config.max_position_embeddings,
@@ -63,8 +68,8 @@ def _load(
         estimate,
         available_bytes(),
     )
-    executor, details = _make_executor(config, program, checkpoint, sizes, progress)
-    generation_config = plain(checkpoint.generation_config)
+    executor, details = _make_executor(config, program, checkpoint, sizes, in_bytes)
+    generation_config = {**config.generation_config, **plain(checkpoint.generation_config)}
     info = EngineInfo(
         architecture=checkpoint.config.architecture,
         vocab_size=executor.vocab_size,
@@ -131,7 +136,7 @@ def _make_executor(
     program: Program,
     checkpoint: Checkpoint,
     sizes: EngineSizes,
-    progress: Progress | None,
+    progress: Progress,
 ) -> tuple[Executor, dict[str, Any]]:
     if config.executor == "reference":
         from pagoda.execute.reference import ReferenceExecutor

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 
-def find_model(model: str | Path) -> Path:
+class FoundModel(NamedTuple):
+    """Where a model lies, and the sampling its catalog entry advises."""
+
+    path: Path
+    generation_config: dict[str, float]
+
+
+def find_model(model: str | Path) -> FoundModel:
     """The path itself where it exists, else what the hub has under that name. Raises HubError with one
     line.
     """
     path = Path(model).expanduser()
     if path.exists():
-        return path
+        return FoundModel(path, {})
     from pagoda import hub  # a local path never needs it
 
-    return hub.resolve(str(model), progress=_TqdmProgress()).path
+    found = hub.resolve(str(model), progress=_TqdmProgress())
+    return FoundModel(found.path, dict(found.generation_config))
 
 
 class _TqdmProgress:

