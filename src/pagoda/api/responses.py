@@ -1,14 +1,20 @@
-"""Ids and other fields that all responses of the completion APIs share."""
+"""What all responses of the completion APIs share: ids, and how a whole answer is sent."""
 
 from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Coroutine
+from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
 
 from pagoda import __version__
+from pagoda.api.connection import ClientGoneError, ShuttingDownError, run_while_connected
+from pagoda.api.engine_errors import as_api_error
+from pagoda.api.errors import json_response, unavailable
 from pagoda.api.protocol.common import GenerationRequest
+from pagoda.api.state import ServerState
 
 FINGERPRINT = f"pagoda-{__version__}"
 
@@ -31,3 +37,17 @@ def shows_usage(request: GenerationRequest) -> tuple[bool, bool]:
         return False, False
     continuous = bool(options.continuous_usage_stats)
     return bool(options.include_usage), continuous and bool(options.include_usage)
+
+
+async def whole_response(
+    http: Request, state: ServerState, work: Coroutine[Any, Any, dict[str, Any]]
+) -> Response:
+    """The JSON that `work` makes. It is given up when the client goes away; its failures are ApiErrors."""
+    try:
+        return json_response(await run_while_connected(work, http.receive, state.draining))
+    except ClientGoneError:
+        return Response()  # nobody reads it
+    except ShuttingDownError as error:
+        raise unavailable("The server is shutting down.") from error
+    except Exception as error:
+        raise as_api_error(error) from error

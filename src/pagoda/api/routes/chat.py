@@ -13,15 +13,13 @@ from fastapi import APIRouter, Request, Response
 from pagoda.api.accounting import Account
 from pagoda.api.body import read_body
 from pagoda.api.chunks import ChunkEncoder
-from pagoda.api.connection import ClientGoneError, ShuttingDownError, run_while_connected
 from pagoda.api.engine_errors import as_api_error
-from pagoda.api.errors import json_response, unavailable
 from pagoda.api.generation import Outputs, start
 from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
 from pagoda.api.openapi import documented
 from pagoda.api.prompts import chat_text, encode_text
 from pagoda.api.protocol.chat import ChatCompletion, ChatCompletionRequest
-from pagoda.api.responses import FINGERPRINT, response_id, shows_usage
+from pagoda.api.responses import FINGERPRINT, response_id, shows_usage, whole_response
 from pagoda.api.sampling import cap_answer, chat_sampling
 from pagoda.api.sse import DONE, EventStream
 from pagoda.api.state import ServerState, state_of
@@ -55,17 +53,13 @@ async def create_chat_completion(http: Request) -> Response:
     state = state_of(http)
     state.check_ready()
     request = await read_body(http, ChatCompletionRequest, state.settings.max_body_bytes)
-    chat = await _prepare(state, http, request)
-    if request.stream:
-        return EventStream(_events(chat), state)
     try:
-        return json_response(await run_while_connected(_whole(chat), http.receive, state.draining))
-    except ClientGoneError:
-        return Response()
-    except ShuttingDownError as error:
-        raise unavailable("The server is shutting down.") from error
+        chat = await _prepare(state, http, request)
     except Exception as error:
         raise as_api_error(error) from error
+    if request.stream:
+        return EventStream(_events(chat), state)
+    return await whole_response(http, state, _whole(chat))
 
 
 async def _prepare(state: ServerState, http: Request, request: ChatCompletionRequest) -> _Chat:
@@ -74,13 +68,10 @@ async def _prepare(state: ServerState, http: Request, request: ChatCompletionReq
     params = chat_sampling(request, state.sampling_defaults)
     llm = state.llm
     identity = response_id("chatcmpl", http, request)
-    try:
-        text = chat_text(llm, request)
-        prompt = await encode_text(llm, text, params, add_special_tokens=bool(request.add_special_tokens))
-        params = cap_answer(params, state.sampling_defaults, llm.info.max_model_len - len(prompt))
-        outputs = start(llm, [prompt], params, request, identity, stream=bool(request.stream))
-    except Exception as error:
-        raise as_api_error(error) from error
+    text = chat_text(llm, request)
+    prompt = await encode_text(llm, text, params, add_special_tokens=bool(request.add_special_tokens))
+    params = cap_answer(params, state.sampling_defaults, llm.info.max_model_len - len(prompt))
+    outputs = start(llm, [prompt], params, request, identity, stream=bool(request.stream))
     formatter = None
     if request.logprobs:
         as_ids = bool(request.return_tokens_as_token_ids)

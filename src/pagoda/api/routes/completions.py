@@ -13,15 +13,14 @@ from fastapi import APIRouter, Request, Response
 from pagoda.api.accounting import Account
 from pagoda.api.body import read_body
 from pagoda.api.chunks import ChunkEncoder
-from pagoda.api.connection import ClientGoneError, ShuttingDownError, run_while_connected
 from pagoda.api.engine_errors import as_api_error
-from pagoda.api.errors import bad_request, json_response, unavailable
+from pagoda.api.errors import bad_request
 from pagoda.api.generation import Outputs, start
 from pagoda.api.logprobs import LogprobFormatter, Position, prompt_logprobs
 from pagoda.api.openapi import documented
 from pagoda.api.prompts import encode_text
 from pagoda.api.protocol.completions import Completion, CompletionRequest
-from pagoda.api.responses import FINGERPRINT, response_id, shows_usage
+from pagoda.api.responses import FINGERPRINT, response_id, shows_usage, whole_response
 from pagoda.api.sampling import completion_sampling
 from pagoda.api.sse import DONE, EventStream
 from pagoda.api.state import ServerState, state_of
@@ -75,14 +74,7 @@ async def create_completion(http: Request) -> Response:
         raise as_api_error(error) from error
     if request.stream:
         return EventStream(_events(work), state)
-    try:
-        return json_response(await run_while_connected(_whole(work), http.receive, state.draining))
-    except ClientGoneError:
-        return Response()
-    except ShuttingDownError as error:
-        raise unavailable("The server is shutting down.") from error
-    except Exception as error:
-        raise as_api_error(error) from error
+    return await whole_response(http, state, _whole(work))
 
 
 async def _prepare(state: ServerState, http: Request, request: CompletionRequest) -> _Work:
