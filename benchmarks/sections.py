@@ -118,8 +118,8 @@ def add_comparison(report: Report, runs: list[Runs], peer: str) -> None:
             ]
         )
     text = table(["tokens/s (or seconds)", "pagoda", "llama.cpp", "times as fast", "wanted", "met"], rows) + (
-        f"\n{peer}, the same file and threads. Runs alternate, {len(runs[0].ours)} pairs; rates are medians, "
-        "and the last but two columns the median ratio of neighbours."
+        f"\n{peer}, the same file and threads. {len(runs[0].ours)} pairs of runs in turn; rates are medians, "
+        "times as fast is the median over pairs."
     )
     data = {"peer": peer, "runs": runs, "times_as_fast": [each.times_as_fast() for each in runs]}
     report.add("llamacpp", "Beside llama.cpp", text, data)
