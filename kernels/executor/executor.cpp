@@ -90,9 +90,19 @@ void Executor::add_embedding(int weight_index, int out) {
   operations_.push_back({EmbeddingOp{&table, buffer(out, table.k()).rows}, "embedding"});
 }
 
+void Executor::add_selection(const std::vector<int>& buffers) {
+  require_building();
+  require(!selected_, "rows are selected once");
+  SelectionOp op{};
+  for (const int index : buffers) op.parts.push_back({buffer(index).rows, buffer(index).width});
+  operations_.push_back({std::move(op), "selection"});
+  selected_ = true;
+}
+
 void Executor::add_product(const ProductSpec& spec) {
   require_building();
   require(!spec.parts.empty(), "a product needs at least one weight");
+  require(spec.selected == selected_, "products after the selection are of selected rows, and no others");
   const Buffer& input = buffer(spec.input);
   ProductOp op{};
   op.input = input.rows;
@@ -106,11 +116,11 @@ void Executor::add_product(const ProductSpec& spec) {
     const PackedWeight& w = weight(part.weight);
     require(w.k() == op.k, "a product's weight and input differ in width");
     require(part.out != spec.input, "a product cannot write its own input");
-    require((part.out == kLogits) == spec.selected, "selected rows make logits, and nothing else does");
     Rows out{};
     if (part.out == kLogits) {
       require(w.n() == settings_.vocab_size, "logits need one output a token of the vocabulary");
-      require(spec.parts.size() == 1 && !part.add, "logits come from one weight");
+      require(spec.parts.size() == 1 && !part.add && spec.selected, "logits come from selected rows and one weight");
+      op.logits = true;
       name = "logits";
     } else {
       out = buffer(part.out, w.n()).rows;
@@ -129,6 +139,7 @@ void Executor::add_product(const ProductSpec& spec) {
 
 void Executor::add_attention(const AttentionSpec& spec) {
   require_building();
+  require(!selected_, "attention comes before the selection");
   const AttentionShape& shape = settings_.attention;
   require(spec.layer >= 0 && spec.layer < shape.layers, "the layer is outside the cache");
   require(cosine_ && sine_, "attention needs the rotary tables first");
@@ -158,7 +169,7 @@ void Executor::finish() {
     const auto* product = std::get_if<ProductOp>(&operation.op);
     if (!product) continue;
     max_k = std::max(max_k, product->k);
-    logits = logits || product->selected;
+    logits = logits || product->logits;
     for (const ProductOp::Part& part : product->parts) {
       formats[static_cast<size_t>(activation_format(settings_.isa, part.weight->format()))] = true;
     }
@@ -168,7 +179,7 @@ void Executor::finish() {
   logits_ = MappedMemory(static_cast<size_t>(settings_.max_tokens * settings_.vocab_size) * sizeof(float), true);
   for (Operation& operation : operations_) {
     auto* product = std::get_if<ProductOp>(&operation.op);
-    if (product && product->selected) product->parts[0].out = {logits_.as<float>(), settings_.vocab_size};
+    if (product && product->logits) product->parts[0].out = {logits_.as<float>(), settings_.vocab_size};
   }
   claims_ = std::make_unique<Claims[]>(operations_.size());
   finished_ = true;
@@ -200,6 +211,8 @@ void Executor::run(int thread) {
       products_->run(*product, batch_, thread, claims_[i]);
     } else if (const auto* attention = std::get_if<AttentionOp>(&operation.op)) {
       attention_->run(*attention, batch_, thread, claims_[i]);
+    } else if (const auto* selection = std::get_if<SelectionOp>(&operation.op)) {
+      run(*selection, thread);
     } else {
       run(std::get<EmbeddingOp>(operation.op), thread);
     }
@@ -217,6 +230,21 @@ void Executor::run(const EmbeddingOp& op, int thread) const {
   const Range mine = share_of(batch_.rows(), thread, pool_.size());
   for (int64_t row = mine.begin; row < mine.end; ++row) {
     op.weight->dequantize_row(batch_.input.token_ids[row], op.out.data + row * op.out.stride);
+  }
+}
+
+// Each thread moves some columns of all rows, front to back: wanted rows ascend, so none is overwritten
+// before it has been moved.
+void Executor::run(const SelectionOp& op, int thread) const {
+  const StepInput& input = batch_.input;
+  for (const SelectionOp::Part& part : op.parts) {
+    const Range columns = share_of(part.width, thread, pool_.size());
+    const auto count = static_cast<size_t>(columns.end - columns.begin);
+    float* first = part.rows.data + columns.begin;
+    for (int64_t row = 0; row < input.logits_count; ++row) {
+      const int64_t from = input.logits_rows[row];
+      if (from != row) std::memcpy(first + row * part.rows.stride, first + from * part.rows.stride, count * 4);
+    }
   }
 }
 

@@ -77,6 +77,9 @@ class Executor {
   void set_rotary(int cosine, int sine);
 
   void add_embedding(int weight, int out);
+  // Moves the rows whose logits are wanted to the front of each buffer; only products of selected rows
+  // follow.
+  void add_selection(const std::vector<int>& buffers);
   void add_product(const ProductSpec& spec);
   void add_attention(const AttentionSpec& spec);
   void finish();
@@ -103,8 +106,15 @@ class Executor {
     const PackedWeight* weight;
     Rows out;
   };
+  struct SelectionOp {
+    struct Part {
+      Rows rows;
+      int64_t width;
+    };
+    std::vector<Part> parts;
+  };
   struct Operation {
-    std::variant<EmbeddingOp, ProductOp, AttentionOp> op;
+    std::variant<EmbeddingOp, SelectionOp, ProductOp, AttentionOp> op;
     std::string name;
     double seconds = 0, waiting = 0;
     int64_t calls = 0;
@@ -118,6 +128,7 @@ class Executor {
   void require_building() const;
   void run(int thread);
   void run(const EmbeddingOp& op, int thread) const;
+  void run(const SelectionOp& op, int thread) const;
 
   ExecutorSettings settings_;
   ThreadPool pool_;
@@ -133,7 +144,7 @@ class Executor {
   int64_t logits_touched_ = 0;   // rows written since the memory was last given back
   Batch batch_;
   std::mutex stepping_;
-  bool finished_ = false, profiling_ = false;
+  bool selected_ = false, finished_ = false, profiling_ = false;
 };
 
 }  // namespace pagoda

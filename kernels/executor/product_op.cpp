@@ -15,7 +15,7 @@ bool prepared_alone(int64_t rows, int64_t k, int threads) {
   return threads == 1 || (rows <= kMostOwnRows && (rows == 1 || rows * k <= kOwnValues));
 }
 
-constexpr int64_t kPanelRows = 256;   // prepared rows of a panel stay in the second level cache
+constexpr int64_t kPanelRows = 192;   // prepared rows of a panel stay in the second level cache
 constexpr int64_t kUnitBlocks = 2;    // columns are claimed in pairs of blocks, which kernels take together
 constexpr int64_t kGatedBlocks = 8;   // gate and up of so many blocks stay in the cache for the activation
 
@@ -43,10 +43,8 @@ ProductRunner::ProductRunner(Isa isa, int64_t max_rows, int64_t max_k, const std
   }
 }
 
-void ProductRunner::prepare(const ProductOp& op, const Batch& batch, int64_t row, Prepared& to,
-                            float* normed) const {
-  const int64_t from = op.selected ? batch.input.logits_rows[row] : row;
-  const float* x = op.input.data + from * op.input.stride;
+void ProductRunner::prepare(const ProductOp& op, int64_t row, Prepared& to, float* normed) const {
+  const float* x = op.input.data + row * op.input.stride;
   if (op.norm) {
     ops_.rms_norm(x, op.norm, op.norm_eps, op.k, normed);
     x = normed;
@@ -66,7 +64,7 @@ void ProductRunner::run(const ProductOp& op, const Batch& batch, int thread, Cla
   const int64_t rows = op.rows(batch);
   if (rows == 0) return;
   if (prepared_alone(rows, op.k, pool_.size())) {
-    for (int64_t row = 0; row < rows; ++row) prepare(op, batch, row, work.rows, work.normed.data());
+    for (int64_t row = 0; row < rows; ++row) prepare(op, row, work.rows, work.normed.data());
     if (rows <= kMostOwnRows) {
       stream(op, work.rows, rows, thread);
     } else {
@@ -75,7 +73,7 @@ void ProductRunner::run(const ProductOp& op, const Batch& batch, int thread, Cla
     return;
   }
   const Range mine = share_of(rows, thread, pool_.size());
-  for (int64_t row = mine.begin; row < mine.end; ++row) prepare(op, batch, row, shared_, work.normed.data());
+  for (int64_t row = mine.begin; row < mine.end; ++row) prepare(op, row, shared_, work.normed.data());
   pool_.barrier(thread);
   if (rows <= kMostOwnRows) {
     stream(op, shared_, rows, thread);

@@ -30,7 +30,8 @@ struct ProductOp {
   int64_t k;
   const float* norm;     // weight of the norm the rows go through first, or null
   float norm_eps;
-  bool selected;         // multiply only the rows whose logits are wanted; out rows are numbered by them
+  bool selected;         // the rows are those whose logits are wanted
+  bool logits;           // the only part's out is the step's result
   bool gated;            // parts are gate and up: gate's out = silu(gate) * up
   std::vector<Part> parts;
 
@@ -56,7 +57,7 @@ class ProductRunner {
     std::vector<float> normed;
   };
 
-  void prepare(const ProductOp& op, const Batch& batch, int64_t row, Prepared& to, float* normed) const;
+  void prepare(const ProductOp& op, int64_t row, Prepared& to, float* normed) const;
   // Few rows: each thread takes an equal share of the weights' bytes.
   void stream(const ProductOp& op, const Prepared& rows, int64_t count, int thread) const;
   // Many rows: threads claim panels of rows by columns.

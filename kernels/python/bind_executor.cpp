@@ -162,6 +162,7 @@ void bind_executor(nb::module_& m) {
       .def("add_buffer", &Executor::add_buffer, "width"_a)
       .def("set_rotary", &Executor::set_rotary, "cosine"_a, "sine"_a)
       .def("add_embedding", &Executor::add_embedding, "weight"_a, "out"_a)
+      .def("add_selection", &Executor::add_selection, "buffers"_a)
       .def("add_product", &add_product, "x"_a, "norm"_a, "norm_eps"_a, "selected"_a, "gated"_a, "parts"_a)
       .def("add_attention", &add_attention, "layer"_a, "q"_a, "k"_a, "v"_a, "out"_a, "query_norm"_a,
            "query_norm_eps"_a, "key_norm"_a, "key_norm_eps"_a, "scale"_a)

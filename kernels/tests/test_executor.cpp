@@ -47,10 +47,12 @@ class Model {
                                {weight(keys, s.hidden), none, v, false}}});
       const int qn = s.head_norm ? vector(s.dim) : none, kn = s.head_norm ? vector(s.dim) : none;
       executor_->add_attention({layer, q, k, v, attended, qn, kn, 1e-6f, 1e-6f, 0.25f});
-      executor_->add_product({attended, none, 0, false, false, {{weight(s.hidden, queries), none, x, true}}});
-      executor_->add_product({x, vector(s.hidden), 1e-5f, false, true,
+      const bool last = layer + 1 == s.layers;
+      if (last) executor_->add_selection({x, attended});
+      executor_->add_product({attended, none, 0, last, false, {{weight(s.hidden, queries), none, x, true}}});
+      executor_->add_product({x, vector(s.hidden), 1e-5f, last, true,
                               {{weight(s.inner, s.hidden), none, gate, false}, {weight(s.inner, s.hidden), none, up, false}}});
-      executor_->add_product({gate, none, 0, false, false, {{weight(s.hidden, s.inner), none, x, true}}});
+      executor_->add_product({gate, none, 0, last, false, {{weight(s.hidden, s.inner), none, x, true}}});
     }
     executor_->add_product({x, vector(s.hidden), 1e-5f, true, false, {{weight(kVocab, s.hidden), Executor::kNone, Executor::kLogits, false}}});
     executor_->finish();

@@ -15,7 +15,7 @@ class Executor:
     """Runs the fused operations of a program (kernels/executor/executor.h).
 
     Weights, vectors and buffers are named by the numbers their `add_` methods return; -1 stands for no vector
-    and, as an output, -2 for the logits. Every method raises ValueError when its arguments break the contract.
+    and, as an output, -2 for the logits. Methods raise ValueError when their arguments break the contract.
     """
 
     def __init__(
@@ -46,6 +46,9 @@ class Executor:
         """Vectors of max_context * head_dim / 2 values."""
 
     def add_embedding(self, weight: int, out: int) -> None: ...
+    def add_selection(self, buffers: Sequence[int]) -> None:
+        """Moves the rows whose logits are wanted to the front of each buffer; `selected` products follow."""
+
     def add_product(
         self,
         x: int,
@@ -126,7 +129,7 @@ class RowSampler:
         positions: Sequence[int],
         banned: Sequence[tuple[int, Sequence[int]]],
     ) -> tuple[list[int], list[tuple[int, tuple[float, int, list[int], list[float]]]], list[tuple[int, str]]]:
-        """(tokens, [(row, logprobs)], [(row, error)]); logprobs are (logprob, rank, top ids, top logprobs)."""
+        """(tokens, [(row, logprobs)], [(row, error)]); logprobs: (logprob, rank, top ids, top logprobs)."""
 
     def logprobs(
         self, logits: npt.NDArray[np.float32], token: int, count: int

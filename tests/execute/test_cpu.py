@@ -244,6 +244,7 @@ def test_profile_counts_operations(folder: Path) -> None:
         "embedding": 1,
         "norm, product": 2,
         "attention": 2,
+        "selection": 1,
         "product, add": 4,
         "norm, gate, up, silu": 2,
         "logits": 1,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pagoda.execute.fuse import FusedAttention, Part, Product, fuse
+from pagoda.execute.fuse import FusedAttention, Part, Product, Select, fuse
 from pagoda.models import build_program
 from pagoda.models.config import ModelConfig
 from pagoda.models.program import (
@@ -35,7 +35,7 @@ def without(program: Program, *dropped: Op) -> Program:
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3"])
 def test_a_layer_becomes_five_operations(architecture: str) -> None:
     ops = fuse(build_program(config(architecture, attention_bias=architecture == "qwen2")))
-    assert len(ops) == 1 + 5 * 2 + 1
+    assert len(ops) == 1 + 5 * 2 + 1 + 1
     embed, qkv, attention, out, gated, down = ops[:6]
     assert embed == Embed("hidden", "model.embed_tokens.weight")
     prefix = "model.layers.0."
@@ -75,6 +75,17 @@ def test_a_layer_becomes_five_operations(architecture: str) -> None:
         (Part("model.embed_tokens.weight", None, None),),
         selected=True,
     )
+
+
+def test_only_wanted_rows_run_after_the_last_attention() -> None:
+    ops = fuse(build_program(config()))
+    (place,) = (number for number, op in enumerate(ops) if isinstance(op, Select))
+    assert ops[place] == Select(("attention", "hidden"))
+    assert isinstance(ops[place - 1], FusedAttention)
+    assert not any(isinstance(op, FusedAttention) for op in ops[place:])
+    for number, op in enumerate(ops):
+        if isinstance(op, Product):
+            assert op.selected == (number > place)
 
 
 def test_reading_what_is_not_kept_is_refused() -> None:

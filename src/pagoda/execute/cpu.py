@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pagoda import _kernels
 from pagoda.execute.base import BLOCK_SIZE, StepBatch
-from pagoda.execute.fuse import FusedAttention, FusedOp, Product, fuse
+from pagoda.execute.fuse import FusedAttention, FusedOp, Product, Select, fuse
 from pagoda.models.program import Attention, Embed, HeadNorm, Program
 from pagoda.models.rope import rope_table
 from pagoda.weights.checkpoint import Checkpoint
@@ -161,6 +161,8 @@ class CpuExecutor:
                         for part in op.parts
                     ],
                 )
+            case Select(buffers=buffers):
+                self._native.add_selection([self._buffers[name] for name in buffers])
             case FusedAttention(op=attention, query_norm=query_norm, key_norm=key_norm):
                 self._add_attention(attention, query_norm, key_norm)
 
@@ -188,5 +190,7 @@ def _buffers_of(op: FusedOp) -> list[str]:
             return [out]
         case Product(x=x, parts=parts):
             return [x, *(part.out for part in parts if part.out is not None)]
+        case Select(buffers=buffers):
+            return list(buffers)
         case FusedAttention(op=attention):
             return [attention.q, attention.k, attention.v, attention.out]

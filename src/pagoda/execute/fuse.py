@@ -4,7 +4,8 @@
     output product, residual add   norm, gate and up products, silu(gate) * up    down product, residual add
 
 The pass follows the values, not the order of lines: a norm is carried to the products that read it, an `Add`
-back into the product that made its operand, so that neither costs a pass over memory or a barrier.
+back into the product that made its operand, so that neither costs a pass over memory or a barrier. After the
+last attention rows no longer meet, so from there on only those run whose logits are wanted.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Part:
 class Product:
     """Rows of `x`, normed if `norm` is a weight, times each part's weight.
 
-    selected: only the rows whose logits are wanted. gated: the parts are gate and up, and
-    gate = silu(gate) * up afterwards.
+    selected: there are only the rows whose logits are wanted, as after `Select`. gated: the parts are gate
+    and up, and gate = silu(gate) * up afterwards.
     """
 
     x: str
@@ -63,7 +64,14 @@ class FusedAttention:
     key_norm: HeadNorm | None
 
 
-FusedOp: TypeAlias = Embed | Product | FusedAttention
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Moves the rows whose logits are wanted to the front of each buffer."""
+
+    buffers: tuple[str, ...]
+
+
+FusedOp: TypeAlias = Embed | Product | FusedAttention | Select
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,7 @@ class _Fusion:
         last = self._ops[-1] if self._ops else None
         if not isinstance(last, Product) or last.parts[-1].out is not None:
             raise ValueError("the program ends without logits")
-        return self._ops
+        return _select_early(self._ops)
 
     def _take(self, op: Op) -> None:
         match op:
@@ -195,6 +203,21 @@ class _Fusion:
         fused = replace(op, q=q, k=k, v=v)
         self._ops.append(FusedAttention(fused, self._head_norms.get(q), self._head_norms.get(k)))
         self._write(op.out)
+
+
+def _select_early(ops: list[FusedOp]) -> list[FusedOp]:
+    """Puts a Select right after the last operation in which rows meet (or come to be)."""
+    last = max(number for number, op in enumerate(ops) if isinstance(op, Embed | FusedAttention))
+    live: dict[str, None] = {}  # buffers that later operations read as they are now
+    written: set[str] = set()
+    later: list[FusedOp] = []
+    for op in ops[last + 1 :]:
+        if isinstance(op, Product):
+            reads = [op.x, *(part.out for part in op.parts if part.add and part.out is not None)]
+            live.update((name, None) for name in reads if name not in written)
+            written.update(part.out for part in op.parts if part.out is not None)
+            later.append(replace(op, selected=True))
+    return [*ops[: last + 1], Select(tuple(live)), *later]
 
 
 def _unsupported(op: Op, reason: str) -> ValueError:
