@@ -8,12 +8,12 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from tests.helpers.models import tiny_folder
-from tests.text.vocabularies import byte_level_metadata
 
 from pagoda.api.app import create_app
 from pagoda.api.server import send_at_once
@@ -23,19 +23,28 @@ from pagoda.api.state import ServerState
 from pagoda.cli.ports import bind
 from pagoda.engine.async_llm import AsyncLLM, RequestFailedError
 from pagoda.engine.config import EngineConfig
-from pagoda.engine.supervisor import EngineSupervisor
-from pagoda.text.gguf_tokenizer import tokenizer_from_gguf
+from pagoda.engine.supervisor import EngineSupervisor, Status
 
 
-def make_app(status: str = "starting", reason: str | None = None, **settings: object) -> FastAPI:
-    """An app whose engine was never started."""
-    supervisor = EngineSupervisor(EngineConfig(model_path="absent.gguf"))
-    supervisor.status = status  # type: ignore[assignment]
-    supervisor.status_reason = reason
-    llm = AsyncLLM(supervisor._config, supervisor)
-    if status != "starting":
-        llm._tokenizer = tokenizer_from_gguf(byte_level_metadata())
-    return create_app(llm, ServerSettings(served_model_names=("m",), **settings))  # type: ignore[arg-type]
+class EngineInState(AsyncLLM):
+    """An engine that was never started and says that it is in a given state."""
+
+    def __init__(self, status: Status, reason: str | None) -> None:
+        config = EngineConfig(model_path="absent.gguf")
+        super().__init__(config, EngineSupervisor(config))
+        self._says = (status, reason)
+
+    @property
+    def status(self) -> Status:
+        return self._says[0]
+
+    @property
+    def status_reason(self) -> str | None:
+        return self._says[1]
+
+
+def make_app(status: Status = "starting", reason: str | None = None, **settings: Any) -> FastAPI:
+    return create_app(EngineInState(status, reason), ServerSettings(served_model_names=("m",), **settings))
 
 
 @asynccontextmanager
@@ -53,7 +62,7 @@ async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         ("dead", "killed by the kernel for memory", "killed by the kernel for memory"),
     ],
 )
-async def test_health_tells_the_state(status: str, reason: str | None, told: str) -> None:
+async def test_health_tells_the_state(status: Status, reason: str | None, told: str) -> None:
     async with client_of(make_app(status, reason)) as client:
         response = await client.get("/health")
     assert response.status_code == 503
@@ -64,7 +73,7 @@ async def test_health_tells_the_state(status: str, reason: str | None, told: str
     ("status", "words"), [("starting", "still loading"), ("dead", "The engine has stopped: why")]
 )
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
-async def test_requests_are_told_to_come_again(status: str, words: str, path: str) -> None:
+async def test_requests_are_told_to_come_again(status: Status, words: str, path: str) -> None:
     async with client_of(make_app(status, "why")) as client:
         response = await client.post(path, json={"messages": []})
     assert response.status_code == 503
