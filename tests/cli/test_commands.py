@@ -12,10 +12,12 @@ from pagoda.cli.main import COMMANDS, run
 from pagoda.cli.options import parse_count
 
 
-def test_help_names_every_command(tmp_path: Path) -> None:
-    ended = pagoda(tmp_path, "--help")
+@pytest.mark.parametrize("arguments", [["--help"], []])
+def test_help_names_every_command(tmp_path: Path, arguments: list[str]) -> None:
+    ended = pagoda(tmp_path, *arguments)
     assert ended.returncode == 0
     assert ended.stderr == ""
+    assert "..." not in ended.stdout.partition("Commands:")[2]
     for command in COMMANDS:
         assert re.search(rf"^\s+{command}\s+\w", ended.stdout, re.MULTILINE), ended.stdout
 

@@ -73,7 +73,7 @@ def test_a_service_says_what_it_is_serves_and_stops(tmp_path: Path, gguf: Path) 
         assert running.value("Context") == "256 tokens"
         assert "weights" in running.value("Memory")
         assert "cache" in running.value("Memory")
-        assert running.value("Engine").startswith("1 threads")
+        assert running.value("Engine").startswith("1 thread,")
         assert running.value("Stop") == "Ctrl-C"
         answer = running.ask()
         assert answer["model"] == str(gguf)

@@ -29,7 +29,7 @@ class Finding:
 def command(
     port: Annotated[int, typer.Option(min=1, max=65535, metavar="PORT", help="The port to look at.")] = 8000,
 ) -> int:
-    """Check this machine: processor, memory, data folder, port and network."""
+    """Check this machine: processor, memory, disk, network."""
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         _python,
         _processor,
@@ -44,7 +44,7 @@ def command(
         for finding in check():
             problems += finding.state == "problem"
             typer.echo(f"{finding.state:<8} {finding.subject:<14} {finding.text}")
-    typer.echo("Everything needed is there." if not problems else f"{problems} problem(s) to solve.")
+    typer.echo("Everything needed is there." if not problems else f"Problems to solve: {problems}.")
     return 1 if problems else 0
 
 

@@ -23,7 +23,7 @@ def command(
     max_model_len: MaxModelLen = None,
     offline: Offline = False,
 ) -> None:
-    """Show a model's sizes and formats, whether it fits this machine, and the program it runs."""
+    """Show a model's sizes, whether it fits, and its program."""
     from pagoda.cli.console import progress_reporter
     from pagoda.engine.config import EngineConfig
     from pagoda.hub import resolve

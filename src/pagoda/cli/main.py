@@ -62,11 +62,9 @@ def _root(
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the command line; returns the exit code: 0, 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
-    app = typer.Typer(
-        cls=_Commands, callback=_root, no_args_is_help=True, add_completion=False, rich_markup_mode=None
-    )
+    app = typer.Typer(cls=_Commands, callback=_root, add_completion=False, rich_markup_mode=None)
     try:
-        code = get_command(app)(list(arguments), prog_name="pagoda", standalone_mode=False)
+        code = get_command(app)(list(arguments) or ["--help"], prog_name="pagoda", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except (KeyboardInterrupt, typer.Abort):
         return _fail("stopped", 130)
@@ -85,8 +83,6 @@ def run(arguments: Sequence[str]) -> int:
 
 def _usage_failure(error: Any) -> int:
     text = error.format_message()
-    if not text:  # typer printed the help already
-        return 2
     context = error.ctx.command_path if getattr(error, "ctx", None) is not None else "pagoda"
     return _fail(f"{text.rstrip('.')} (see `{context} --help`)", 2)
 

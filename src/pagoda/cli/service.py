@@ -114,6 +114,7 @@ def ready_lines(info: EngineInfo, name: str, address: str, options: ServiceOptio
     """The one readable block that a running service shows."""
     formats = ", ".join(sorted(info.weight_formats, key=lambda kind: -info.weight_formats[kind]))
     tokens = info.num_blocks * info.block_size
+    threads = "1 thread" if info.num_threads == 1 else f"{info.num_threads} threads"
     rows = [
         ("Chat" if options.web else "Address", address),
         ("API", f"{address}/v1" + (" (with an API key)" if options.api_keys else "")),
@@ -124,7 +125,7 @@ def ready_lines(info: EngineInfo, name: str, address: str, options: ServiceOptio
             f"{format_bytes(info.weight_bytes)} weights, {format_bytes(info.cache_bytes)} cache "
             f"({tokens:,} tokens)",
         ),
-        ("Engine", f"{info.num_threads} threads, {info.isa}, loaded in {info.load_seconds:.2f} s"),
+        ("Engine", f"{threads}, {info.isa}, loaded in {info.load_seconds:.2f} s"),
         ("Stop", "Ctrl-C"),
     ]
     if not is_loopback(options.host) and not options.api_keys:

@@ -27,7 +27,7 @@ def command(
     isa: Isa = None,
     offline: Offline = False,
 ) -> int:
-    """Start the service and its browser chat, with a small default model."""
+    """Start the service and its chat in the browser."""
     from pagoda.cli.service import ServiceOptions, run_service
     from pagoda.cli.settings import api_keys
     from pagoda.hub import DEFAULT_MODEL
