@@ -198,6 +198,24 @@ PAGODA_BODY void assign_buckets_body(const float* x, int64_t n, float top, float
   }
 }
 
+PAGODA_BODY int64_t find_reaching_body(const float* x, int64_t n, float value, int32_t* index) {
+  int64_t count = 0, i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    uint32_t found = 0;
+    for (int j = 0; j < kLanes; ++j) found |= x[i + j] >= value;
+    if (!found) continue;
+    for (int j = 0; j < kLanes; ++j) {  // no branch, since none could be foreseen
+      index[count] = static_cast<int32_t>(i + j);
+      count += x[i + j] >= value;
+    }
+  }
+  for (; i < n; ++i) {
+    index[count] = static_cast<int32_t>(i);
+    count += x[i] >= value;
+  }
+  return count;
+}
+
 PAGODA_BODY int64_t count_ahead_body(const float* x, int64_t n, float value, int64_t before) {
   int64_t count = 0;
   // A tie counts as above in the first part of the row only.
@@ -270,6 +288,7 @@ PAGODA_PASS(void, assign_buckets,
             (const float* x, int64_t n, float top, float scale, int32_t last_bucket, uint16_t* bucket),
             (x, n, top, scale, last_bucket, bucket))
 PAGODA_PASS(double, exp_sum, (const float* x, int64_t n, float top), (x, n, top))
+PAGODA_PASS(int64_t, find_reaching, (const float* x, int64_t n, float value, int32_t* index), (x, n, value, index))
 PAGODA_PASS(int64_t, count_ahead, (const float* x, int64_t n, float value, int64_t before), (x, n, value, before))
 PAGODA_PASS(double, keep_ahead,
             (const float* x, int64_t n, float value, int64_t last, float* w, double* sums),

@@ -36,6 +36,9 @@ void assign_buckets(const float* x, int64_t n, float top, float scale, int32_t l
 // The sum of exp(x[i] - top) in float64; each term's relative error is below 1e-15, or it is 0 for under exp(-690).
 double exp_sum(const float* x, int64_t n, float top, Level level = best_level());
 
+// index = the i with x[i] >= value, rising; room for n. Returns how many.
+int64_t find_reaching(const float* x, int64_t n, float value, int32_t* index, Level level = best_level());
+
 // How many x[i] are above `value`, and how many before index `before` equal it.
 int64_t count_ahead(const float* x, int64_t n, float value, int64_t before, Level level = best_level());
 

@@ -44,23 +44,18 @@ float reached_by(std::vector<float> block_max, int64_t k) {
   return block_max[k - 1];
 }
 
-// Calls visit(i) for each i with x[i] >= value, rising.
-template <typename Visit>
-void for_each_reaching(const float* x, int64_t n, const std::vector<float>& block_max, float value, Visit visit) {
-  const int64_t blocks = loops::blocks_of(n);
-  for (int64_t b = 0; b < blocks; ++b) {
-    if (block_max[b] < value) continue;
-    const int64_t end = std::min(n, (b + 1) * loops::kLanes);
-    for (int64_t i = b * loops::kLanes; i < end; ++i)
-      if (x[i] >= value) visit(i);
-  }
+// scratch.found = the indices of the logits that are at least `value`, rising.
+void find_reaching(const float* x, int64_t n, float value, SampleScratch& scratch) {
+  scratch.found.resize(n);
+  scratch.found.resize(loops::find_reaching(x, n, value, scratch.found.data()));
 }
 
-// The first `k` of all logits, in order. 0 < k <= n; block_max is filled.
-std::vector<Ranked> first_of_order(const float* x, int64_t n, const std::vector<float>& block_max, int64_t k) {
+// The first `k` of all logits, in order. 0 < k <= n.
+std::vector<Ranked> first_of_order(const float* x, int64_t n, int64_t k, SampleScratch& scratch) {
+  fill_block_maxima(x, n, scratch.block_max);
+  find_reaching(x, n, reached_by(scratch.block_max, k), scratch);
   std::vector<Ranked> found;
-  for_each_reaching(x, n, block_max, reached_by(block_max, k),
-                    [&](int64_t i) { found.push_back({x[i], i}); });
+  for (int32_t i : scratch.found) found.push_back({x[i], i});
   std::partial_sort(found.begin(), found.begin() + k, found.end(), before);
   found.resize(k);
   return found;
@@ -107,20 +102,20 @@ Candidates listed(const SampleScratch& scratch) {
 Candidates narrow(const float* x, int64_t n, float top, const SamplingSettings& settings, SampleScratch& scratch) {
   const bool has_top_k = settings.top_k > 0 && settings.top_k < n;
   if (!has_top_k && settings.min_p <= 0) return {x, nullptr, n};
-  fill_block_maxima(x, n, scratch.block_max);
   float lowest = kLowest;
-  if (has_top_k) lowest = reached_by(scratch.block_max, settings.top_k);
+  if (has_top_k) {
+    fill_block_maxima(x, n, scratch.block_max);
+    lowest = reached_by(scratch.block_max, settings.top_k);
+  }
   const double below_top = settings.min_p > 0 ? std::log(settings.min_p) * settings.temperature : 0;
   if (settings.min_p > 0) {
     const double bound = std::max(top + below_top, static_cast<double>(std::numeric_limits<float>::lowest()));
     lowest = std::max(lowest, std::nextafter(static_cast<float>(bound), kLowest));  // surely not too high
   }
-  scratch.ids.clear();
+  find_reaching(x, n, lowest, scratch);
+  scratch.ids = scratch.found;
   scratch.values.clear();
-  for_each_reaching(x, n, scratch.block_max, lowest, [&](int64_t i) {
-    scratch.ids.push_back(static_cast<int32_t>(i));
-    scratch.values.push_back(x[i]);
-  });
+  for (int32_t i : scratch.ids) scratch.values.push_back(x[i]);
   if (settings.min_p > 0)
     filter(scratch, [&](float value, int64_t) { return static_cast<double>(value) - top >= below_top; });
   const int64_t left = static_cast<int64_t>(scratch.ids.size());
@@ -134,29 +129,21 @@ Candidates narrow(const float* x, int64_t n, float top, const SamplingSettings& 
   return listed(scratch);
 }
 
-// Step 8 where a few tokens hold most of the weight: gathers the candidates near the top in `near` until their weights
-// reach `wanted`. False if that takes too many.
+// Step 8 where a few tokens hold most of the weight: puts the candidates near the top into `near`, of which as many as
+// it takes for their weights to reach `wanted`. False if that takes too many.
 bool gather_near_top(const Candidates& c, float top, double temperature, const float* weights, double wanted,
-                     const double* block_sums, std::vector<Ranked>& near) {
+                     SampleScratch& scratch, std::vector<Ranked>& near) {
   constexpr size_t kMost = 2048;
   for (const double depth : {4.0, 8.0, 16.0}) {  // exponents below the top
-    const float cut = static_cast<float>(
-        std::max(top - depth * temperature, static_cast<double>(std::numeric_limits<float>::lowest())));
-    // A block's sum is at least each of its weights, which are at least this; with room for rounding.
-    const double least = std::exp(-depth) * 0.999;
+    const double cut = std::max(top - depth * temperature, static_cast<double>(std::numeric_limits<float>::lowest()));
+    find_reaching(c.values, c.n, static_cast<float>(cut), scratch);
+    if (scratch.found.size() > kMost) return false;
     double sum = 0;
+    for (int32_t i : scratch.found) sum += weights[i];
+    if (sum < wanted) continue;
     near.clear();
-    for (int64_t b = 0, blocks = loops::blocks_of(c.n); b < blocks; ++b) {
-      if (block_sums[b] < least) continue;
-      const int64_t end = std::min(c.n, (b + 1) * loops::kLanes);
-      for (int64_t i = b * loops::kLanes; i < end; ++i) {
-        if (!(c.values[i] >= cut)) continue;
-        near.push_back({c.values[i], i, weights[i]});
-        sum += weights[i];
-      }
-      if (near.size() > kMost) return false;
-    }
-    if (sum >= wanted) return true;
+    for (int32_t i : scratch.found) near.push_back({c.values[i], i, weights[i]});
+    return true;
   }
   return false;
 }
@@ -207,8 +194,7 @@ int32_t draw(const float* x, int64_t n, float top, const SamplingSettings& setti
   if (settings.top_p < 1) {
     const double wanted = settings.top_p * total;
     std::vector<Ranked> near;
-    if (gather_near_top(c, top, settings.temperature, scratch.weights.data(), wanted, scratch.block_sums.data(),
-                        near)) {
+    if (gather_near_top(c, top, settings.temperature, scratch.weights.data(), wanted, scratch, near)) {
       std::vector<Ranked> unordered = near;
       const Ranked last = last_to_reach(unordered, wanted);
       std::vector<int32_t> ids;
@@ -260,8 +246,7 @@ void fill_logprobs(const float* x, int64_t n, float top, int32_t token, int64_t 
   out.top_ids.clear();
   out.top_logprobs.clear();
   if (count <= 0) return;
-  fill_block_maxima(x, n, scratch.block_max);
-  for (const Ranked& ranked : first_of_order(x, n, scratch.block_max, std::min(count, n))) {
+  for (const Ranked& ranked : first_of_order(x, n, std::min(count, n), scratch)) {
     out.top_ids.push_back(static_cast<int32_t>(ranked.index));
     out.top_logprobs.push_back(logprob(ranked.value));
   }

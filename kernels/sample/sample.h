@@ -81,10 +81,11 @@ struct SampledRow {
 // Working memory that grows to the vocabulary and is used again by the next row. Not for two threads at once.
 struct SampleScratch {
   std::vector<float> logits;     // the row with bans and penalties
-  std::vector<float> block_max;  // of each 64 logits
+  std::vector<float> block_max;  // of each block of logits
   std::vector<float> weights;
   std::vector<double> block_sums;
   std::vector<uint16_t> buckets;
+  std::vector<int32_t> found;    // indices of a search
   std::vector<int32_t> ids;      // candidates, rising
   std::vector<float> values;     // their logits
 };

@@ -176,6 +176,12 @@ void test_levels_agree() {
             loops::keep_ahead(x.data(), n, value, place, r.kept.data(), r.kept_sums.data(), level));
         r.counts = {loops::index_of(x.data(), n, value, level), loops::index_of(x.data(), n, 0.123f, level),
                     loops::count_ahead(x.data(), n, value, place, level)};
+        std::vector<int32_t> found(n);
+        found.resize(loops::find_reaching(x.data(), n, value, found.data(), level));
+        CHECK(std::is_sorted(found.begin(), found.end()));
+        CHECK(std::all_of(found.begin(), found.end(), [&](int32_t i) { return x[i] >= value; }));
+        CHECK(static_cast<int64_t>(found.size()) ==
+              std::count_if(x.begin(), x.end(), [&](float each) { return each >= value; }));
         return r;
       };
       const Results baseline = run(Level::baseline);
