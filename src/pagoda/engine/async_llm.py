@@ -8,18 +8,22 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
+from pagoda.engine.errors import EngineDeadError, EngineStartError, RequestFailedError
 from pagoda.engine.messages import AddRequest, TokenDelta
 from pagoda.engine.outputs import RequestMetrics, RequestOutput
 from pagoda.engine.params import SamplingParams
-from pagoda.engine.processor import RequestFailedError, RequestState
-from pagoda.engine.supervisor import EngineDeadError, EngineStartError, EngineSupervisor, Status
+from pagoda.engine.supervisor import EngineSupervisor, Status
 from pagoda.engine.validation import PromptError, check_prompt, check_text
-from pagoda.text.chat_template import ChatTemplate, TemplateError
-from pagoda.text.tokenizer import Tokenizer, load_tokenizer
-from pagoda.weights.checkpoint import CheckpointError
+
+# What handles text takes a while to import; the engine process is started before it.
+if TYPE_CHECKING:
+    from pagoda.engine.processor import RequestState
+    from pagoda.engine.text_tools import TextTools
+    from pagoda.text.chat_template import ChatTemplate
+    from pagoda.text.tokenizer import Tokenizer
 
 __all__ = ["AsyncLLM", "EngineDeadError", "EngineStartError", "PromptError", "RequestFailedError"]
 
@@ -37,8 +41,7 @@ class AsyncLLM:
         self.on_finished: list[FinishObserver] = []
         self._supervisor = supervisor
         self._ids = count()
-        self._tokenizer: Tokenizer | None = None
-        self._chat_template: ChatTemplate | TemplateError | None = None
+        self._text: TextTools | None = None
         self._eos_token_ids: tuple[int, ...] = ()
 
     @classmethod
@@ -53,23 +56,17 @@ class AsyncLLM:
         EngineStartError.
         """
         self._supervisor.on_progress = on_progress
-        tokenizer, info = await asyncio.gather(
-            asyncio.to_thread(load_tokenizer, Path(self.config.model_path)),
+        text, info = await asyncio.gather(
+            asyncio.to_thread(_load_text, Path(self.config.model_path)),
             self._supervisor.wait_ready(),
             return_exceptions=True,
         )
         if isinstance(info, BaseException):
             raise info
-        if isinstance(tokenizer, CheckpointError):
-            raise EngineStartError(str(tokenizer)) from tokenizer
-        if isinstance(tokenizer, BaseException):
-            raise tokenizer
-        self._tokenizer = tokenizer
-        try:
-            self._chat_template = make_chat_template(tokenizer)
-        except TemplateError as error:  # told to those who want to chat; the rest works
-            self._chat_template = error
-        self._eos_token_ids = tuple(dict.fromkeys((*tokenizer.eos_token_ids, *info.eos_token_ids)))
+        if isinstance(text, BaseException):
+            raise text
+        self._text = text
+        self._eos_token_ids = tuple(dict.fromkeys((*text.tokenizer.eos_token_ids, *info.eos_token_ids)))
         return info
 
     @property
@@ -82,16 +79,18 @@ class AsyncLLM:
     @property
     def tokenizer(self) -> Tokenizer:
         """Raises RuntimeError before the engine is ready."""
-        if self._tokenizer is None:
-            raise RuntimeError("the engine is not ready yet")
-        return self._tokenizer
+        return self._text_tools.tokenizer
 
     @property
     def chat_template(self) -> ChatTemplate | None:
         """None for a model without one. Raises TemplateError for one that cannot be used."""
-        if isinstance(self._chat_template, TemplateError):
-            raise self._chat_template
-        return self._chat_template
+        return self._text_tools.chat_template
+
+    @property
+    def _text_tools(self) -> TextTools:
+        if self._text is None:
+            raise RuntimeError("the engine is not ready yet")
+        return self._text
 
     @property
     def generation_config(self) -> Mapping[str, Any]:
@@ -102,7 +101,7 @@ class AsyncLLM:
 
     @property
     def status(self) -> Status:
-        if self._tokenizer is None and self._supervisor.status in ("ready", "degraded"):
+        if self._text is None and self._supervisor.status in ("ready", "degraded"):
             return "starting"  # the engine may be quicker than the tokenizer
         return self._supervisor.status
 
@@ -135,6 +134,8 @@ class AsyncLLM:
         engine. The iterator raises RequestFailedError when the engine fails the request, EngineDeadError when
         it stops for good.
         """
+        from pagoda.engine.processor import RequestState
+
         if self.status == "dead":
             raise EngineDeadError(self.status_reason or "the engine has stopped")
         text, token_ids = self._tokenize(prompt, params)
@@ -206,8 +207,7 @@ class AsyncLLM:
                 self._supervisor.abort(f"{prefix}{index}")
 
 
-def make_chat_template(tokenizer: Tokenizer) -> ChatTemplate | None:
-    """The tokenizer's chat template, None where it has none. Raises TemplateError."""
-    if tokenizer.chat_template is None:
-        return None
-    return ChatTemplate(tokenizer.chat_template, bos_token=tokenizer.bos_token, eos_token=tokenizer.eos_token)
+def _load_text(model_path: Path) -> TextTools:
+    from pagoda.engine.text_tools import load_text_tools
+
+    return load_text_tools(model_path)

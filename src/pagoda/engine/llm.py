@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pagoda.engine.async_llm import make_chat_template
 from pagoda.engine.config import EngineConfig, EngineInfo
 from pagoda.engine.core import EngineCore
 from pagoda.engine.model_files import find_model
@@ -24,6 +23,7 @@ from pagoda.engine.outputs import RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.processor import RequestState
 from pagoda.engine.remote import RemoteEngine
+from pagoda.engine.text_tools import make_text_tools
 from pagoda.engine.validation import PromptError, check_prompt
 from pagoda.text.chat_template import ChatTemplate, TemplateError
 from pagoda.text.messages import prepare_messages
@@ -178,7 +178,7 @@ class LLM:
 
     @cached_property
     def _own_template(self) -> ChatTemplate | None:
-        return make_chat_template(self.get_tokenizer())
+        return make_text_tools(self.get_tokenizer()).chat_template
 
     def _params_for(
         self, number: int, given: SamplingParams | Sequence[SamplingParams] | None

@@ -35,7 +35,8 @@ class LoadedModel:
 
 
 def load_model(config: EngineConfig, progress: Progress | None = None) -> LoadedModel:
-    """Opens the checkpoint, chooses sizes that fit and loads the weights; `progress` gets bytes done and all (estimated).
+    """Opens the checkpoint, chooses sizes that fit and loads the weights; `progress` gets bytes done and all
+    (estimated).
 
     Raises ConfigurationError or CheckpointError with one line for the user.
     """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pagoda.engine.errors import RequestFailedError
 from pagoda.engine.messages import AddRequest, TokenDelta, TokenLogprobs
 from pagoda.engine.outputs import CompletionOutput, Logprob, RequestMetrics, RequestOutput
 from pagoda.engine.params import SamplingParams
@@ -18,11 +19,9 @@ from pagoda.text.detokenizer import IncrementalDetokenizer
 if TYPE_CHECKING:
     from pagoda.text.tokenizer import Tokenizer
 
+__all__ = ["Answer", "RequestFailedError", "RequestState", "describe_logprobs"]
+
 _SEED_MASK = (1 << 64) - 1
-
-
-class RequestFailedError(RuntimeError):
-    """The engine could not finish a request; the message is one line."""
 
 
 class Answer:

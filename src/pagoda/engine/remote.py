@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
+from pagoda.engine.errors import EngineDeadError, EngineStartError
 from pagoda.engine.launcher import EngineProcess
 from pagoda.engine.link import FrameReader, encode_frame
 from pagoda.engine.messages import (
@@ -24,7 +25,6 @@ from pagoda.engine.messages import (
     ResetPrefixCache,
     StepOutput,
 )
-from pagoda.engine.supervisor import EngineDeadError, EngineStartError
 
 _CHUNK = 1 << 18
 _PATIENCE = 2.0  #: seconds that the process gets to end by itself

@@ -18,6 +18,7 @@ import msgspec
 
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
 from pagoda.engine.connection import EngineConnection
+from pagoda.engine.errors import EngineDeadError, EngineStartError
 from pagoda.engine.launcher import EngineProcess
 from pagoda.engine.messages import (
     AbortRequest,
@@ -33,6 +34,8 @@ from pagoda.engine.messages import (
 )
 from pagoda.engine.suspicion import LiveRequest, Trials
 
+__all__ = ["EngineDeadError", "EngineStartError", "EngineSupervisor", "Status"]
+
 _log = logging.getLogger(__name__)
 
 Status = Literal["starting", "ready", "degraded", "dead"]
@@ -42,14 +45,6 @@ MAX_FAILED_STARTS = 3  #: restarts in a row that do not get as far as Ready
 _FIRST_DELAY = 0.25
 _LONGEST_DELAY = 10.0
 _PATIENCE = 2.0  #: seconds that a process gets to end by itself
-
-
-class EngineStartError(RuntimeError):
-    """The engine cannot start; the message is one line."""
-
-
-class EngineDeadError(RuntimeError):
-    """The engine has stopped for good; the message is one line."""
 
 
 class EngineSupervisor:
@@ -220,6 +215,7 @@ class EngineSupervisor:
         self.info = info
         self._ready_at = time.monotonic()
         self._failed_starts = 0
+        self.on_progress = None  # a restart is not the user's business
         self._set_status("ready", None)
         if self._restarts:
             _log.warning("the engine is ready again; %d requests go on", len(self._live))
