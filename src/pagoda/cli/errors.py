@@ -14,10 +14,10 @@ _USER_ERRORS = (
     ("pagoda.hub.errors", "HubError"),
     ("pagoda.weights.checkpoint", "CheckpointError"),
     ("pagoda.engine.params", "ParameterError"),
-    ("pagoda.engine.supervisor", "EngineStartError"),
-    ("pagoda.engine.supervisor", "EngineDeadError"),
-    ("pagoda.engine.validation", "PromptError"),
-    ("pagoda.engine.processor", "RequestFailedError"),
+    ("pagoda.engine.async_llm", "EngineStartError"),
+    ("pagoda.engine.async_llm", "EngineDeadError"),
+    ("pagoda.engine.async_llm", "PromptError"),
+    ("pagoda.engine.async_llm", "RequestFailedError"),
     ("pagoda.text.chat_template", "TemplateError"),
 )
 
