@@ -17,6 +17,7 @@ namespace pagoda {
 namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(40);
+constexpr auto kSpinBetweenRuns = std::chrono::microseconds(200);
 
 void relax() {
 #if defined(__x86_64__)
@@ -57,7 +58,7 @@ void Signal::advance() {
   if (sleepers_.load() > 0) wake_all(value_);
 }
 
-void Signal::wait_past(uint32_t seen, std::vector<Place>& places, int self) {
+void Signal::wait_past(uint32_t seen, std::chrono::microseconds spin, std::vector<Place>& places, int self) {
   constexpr int kLooks = 32;  // between readings of the clock
   for (int i = 0; i < kLooks; ++i) {
     if (value() != seen) return;
@@ -76,7 +77,7 @@ void Signal::wait_past(uint32_t seen, std::vector<Place>& places, int self) {
         if (value() != seen) return;
         relax();
       }
-    } while (std::chrono::steady_clock::now() - begin < kSpin);
+    } while (std::chrono::steady_clock::now() - begin < spin);
   }
   sleepers_.fetch_add(1);
   while (value_.load() == seen) sleep_while(value_, seen);
@@ -116,7 +117,7 @@ void ThreadPool::run(const std::function<void(int)>& body) {
     const uint32_t seen = done_.value();
     start_.advance();
     call(0, body);
-    done_.wait_past(seen, places_, 0);  // advances once a run
+    done_.wait_past(seen, kSpin, places_, 0);  // advances once a run
   } else {
     call(0, body);
   }
@@ -134,8 +135,11 @@ void ThreadPool::call(int thread, const std::function<void(int)>& body) {
 
 void ThreadPool::work(int thread, const std::vector<int>& cpus) {
   (void)pin_to(cpus);  // a refusal costs speed alone
+  std::chrono::microseconds spin = kSpin;
   for (uint32_t seen = 0;; ++seen) {
-    start_.wait_past(seen, places_, thread);
+    const auto idle = std::chrono::steady_clock::now();
+    start_.wait_past(seen, spin, places_, thread);
+    spin = std::chrono::steady_clock::now() - idle < kSpinBetweenRuns ? kSpinBetweenRuns : kSpin;
     const std::function<void(int)>* body = body_;
     if (!body) return;
     call(thread, *body);
@@ -150,7 +154,7 @@ void ThreadPool::barrier(int thread) {
     arrived_.store(0, std::memory_order_relaxed);
     phase_.advance();
   } else {
-    phase_.wait_past(seen, places_, thread);
+    phase_.wait_past(seen, kSpin, places_, thread);
   }
 }
 
