@@ -48,7 +48,8 @@ class AnswerStats:
         speed = f", {(self.tokens - 1) / self.stream_seconds:.1f} tokens/s" if self.stream_seconds > 0 else ""
         ending = {"length": ", cut at the token limit", None: ", stopped"}.get(self.finish_reason, "")
         dropped = f", {self.dropped_messages} old messages left out" if self.dropped_messages else ""
-        return f"{self.tokens} tokens{speed}, first after {self.first_seconds:.2f} s{ending}{dropped}"
+        count = "1 token" if self.tokens == 1 else f"{self.tokens} tokens"
+        return f"{count}{speed}, first after {self.first_seconds:.2f} s{ending}{dropped}"
 
 
 class Conversation:
