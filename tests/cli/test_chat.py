@@ -56,7 +56,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(tmp_path: Path, default_model_
         child.expect(r"a king\.")  # the terminal's echo
         child.expect(r"[A-Za-z]{3}")  # the answer has begun
         child.sendintr()
-        child.expect(r"first after [\d.]+ s, stopped")
+        child.expect("stopped")
         child.expect(PROMPT)
         child.sendintr()
         child.expect("/exit leaves")
