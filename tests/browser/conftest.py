@@ -23,9 +23,12 @@ if (!sessionStorage.getItem('seeded')) {
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Any]:
-    """The machine's Chromium, headless. Skips where there is none and says so; nothing is downloaded."""
+    """The machine's Chromium, headless. Skips where there is none and says so; nothing is downloaded.
+
+    It ends with this folder's tests: Playwright keeps an event loop running, in which others could start none.
+    """
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="no browser test: the Python package playwright is not installed"
     )
