@@ -23,11 +23,11 @@ if (!sessionStorage.getItem('seeded')) {
 """
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """The machine's Chromium, headless. Skips where there is none and says so; nothing is downloaded.
 
-    It ends with this folder's tests: Playwright keeps an event loop running, in which others could start none.
+    It ends with the file: Playwright keeps an event loop running, and other tests could then start none.
     """
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="no browser test: the Python package playwright is not installed"
