@@ -139,7 +139,7 @@ def output(tokens: dict[int, int], *, finished: bool, times: RequestMetrics) -> 
 def test_a_bill_counts_prompts_once_and_answers_all() -> None:
     made = metrics()
     account = Account(made, [[1, 2, 3]], SamplingParams(n=2))
-    times = RequestMetrics(10.0, 10.5)
+    times = RequestMetrics(arrival_time=10.0, first_scheduled_time=10.125, first_token_time=10.5)
     account.add(0, output({0: 2, 1: 1}, finished=False, times=times))
     times.finished_time = 12.5
     account.add(0, output({0: 3, 1: 4}, finished=True, times=times))
@@ -153,7 +153,7 @@ def test_a_bill_counts_prompts_once_and_answers_all() -> None:
     assert account.response_metrics() == {
         "time_to_first_token": 0.5,
         "generation_time": 2.0,
-        "queue_time": None,
+        "queue_time": 0.125,
         "tokens_per_second": 4.0,
     }
     labels = {"model_name": "m", "engine": "0"}
@@ -161,6 +161,9 @@ def test_a_bill_counts_prompts_once_and_answers_all() -> None:
     assert value("vllm:request_success_total", {**labels, "finished_reason": "length"}) == 2
     assert value("vllm:time_to_first_token_seconds_sum", labels) == 0.5
     assert value("vllm:e2e_request_latency_seconds_sum", labels) == 2.5
+    assert value("vllm:request_queue_time_seconds_sum", labels) == 0.125
+    assert value("vllm:request_prefill_time_seconds_sum", labels) == 0.375
+    assert value("vllm:request_inference_time_seconds_sum", labels) == 2.375
     assert value("vllm:request_generation_tokens_sum", labels) == 10
 
 

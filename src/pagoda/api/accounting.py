@@ -76,6 +76,7 @@ class Account:
         first, finished = (times.first_token_time, times.finished_time) if times else (None, None)
         if times is None or first is None:
             return None
+        scheduled = times.first_scheduled_time
         generation = finished - first if finished is not None else None
         speed = None
         if generation and self.completion_tokens > self._params.n:
@@ -83,7 +84,7 @@ class Account:
         return {
             "time_to_first_token": first - times.arrival_time,
             "generation_time": generation,
-            "queue_time": None,
+            "queue_time": None if scheduled is None else scheduled - times.arrival_time,
             "tokens_per_second": speed,
         }
 

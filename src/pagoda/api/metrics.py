@@ -66,6 +66,11 @@ class ServerMetrics:
             "request_time_per_output_token_seconds", "Mean time of a token after the first.", _BETWEEN
         )
         self._whole = histogram("e2e_request_latency_seconds", "From arrival to the end.", _SECONDS)
+        self._queue = histogram("request_queue_time_seconds", "From arrival to the engine.", _SECONDS)
+        self._prefill = histogram(
+            "request_prefill_time_seconds", "From the engine to the first token.", _SECONDS
+        )
+        self._inference = histogram("request_inference_time_seconds", "From the engine to the end.", _SECONDS)
         self._decode = histogram("request_decode_time_seconds", "From the first token to the end.", _SECONDS)
         self._prompt = histogram("request_prompt_tokens", "Tokens of a prompt.", _TOKENS)
         self._answer = histogram("request_generation_tokens", "Tokens of an answer.", _TOKENS)
@@ -113,11 +118,17 @@ class ServerMetrics:
         if times is None or times.first_token_time is None:
             return
         self._first.observe(times.first_token_time - times.arrival_time)
+        scheduled = times.first_scheduled_time
+        if scheduled is not None:
+            self._queue.observe(scheduled - times.arrival_time)
+            self._prefill.observe(times.first_token_time - scheduled)
         if times.finished_time is None:
             return
         decode = times.finished_time - times.first_token_time
         self._whole.observe(times.finished_time - times.arrival_time)
         self._decode.observe(decode)
+        if scheduled is not None:
+            self._inference.observe(times.finished_time - scheduled)
         if max(answer_tokens) > 1:
             self._per_token.observe(decode / (max(answer_tokens) - 1))
 

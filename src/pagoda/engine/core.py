@@ -190,10 +190,11 @@ class EngineCore:
         first = not request.output_token_ids
         finish_reason, stop_reason = request.append(sampled.token_id)
         self._generation_tokens += 1
-        num_cached = -1
+        num_cached, scheduled_time = -1, 0.0
         if not request.cached_reported:
             request.cached_reported = True
             num_cached = min(request.num_cached, request.num_prompt)
+            scheduled_time = request.scheduled_time
             self._prompt_tokens += request.num_prompt
         deltas.append(
             TokenDelta(
@@ -204,6 +205,7 @@ class EngineCore:
                 None if sampled.logprobs is None else [sampled.logprobs],
                 num_cached,
                 request.prompt_logprobs if first else None,
+                scheduled_time=scheduled_time,
             )
         )
         if finish_reason is not None:

@@ -63,6 +63,8 @@ class TokenDelta(msgspec.Struct, frozen=True, array_like=True):
     finish_reason: None while running, else "stop" (an end or stop token), "length", "abort" or "error".
     stop_reason: the stop_token_id that ended it, None for an end-of-sequence token. error: one line, with
     "error". num_cached_tokens: prompt tokens served from the prefix cache, in the first delta (else -1).
+    scheduled_time: when the engine first took the request from the line, in the first delta (else 0); seconds
+    on the machine's monotonic clock.
     prompt_logprobs: in the first delta when asked for; None at index 0 (nothing precedes it).
     """
 
@@ -74,6 +76,7 @@ class TokenDelta(msgspec.Struct, frozen=True, array_like=True):
     num_cached_tokens: int = -1
     prompt_logprobs: list[TokenLogprobs | None] | None = None
     error: str | None = None
+    scheduled_time: float = 0.0
 
 
 class StepOutput(msgspec.Struct, frozen=True, tag="step"):

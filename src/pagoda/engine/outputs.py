@@ -19,6 +19,7 @@ class RequestMetrics:
     """Times in seconds on the machine's monotonic clock."""
 
     arrival_time: float
+    first_scheduled_time: float | None = None  #: when the engine first took it from the line
     first_token_time: float | None = None
     finished_time: float | None = None
 

@@ -178,6 +178,8 @@ class RequestState:
             raise RequestFailedError(delta.error or "the engine failed this request")
         if self.metrics.first_token_time is None and delta.token_ids:
             self.metrics.first_token_time = time.monotonic()
+        if self.metrics.first_scheduled_time is None and delta.scheduled_time:
+            self.metrics.first_scheduled_time = delta.scheduled_time
         if index == 0:
             self.num_cached_tokens = max(self.num_cached_tokens, delta.num_cached_tokens)
             if delta.prompt_logprobs is not None:

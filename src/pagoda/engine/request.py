@@ -38,6 +38,7 @@ class Request:
         "prompt_logprobs",
         "root_hash",
         "row",
+        "scheduled_time",
         "slot",
         "stop_ids",
         "token_ids",
@@ -68,6 +69,7 @@ class Request:
         self.num_tabled = 0  # blocks written to the batch builder's table
         self.root_hash = root_hash(command.cache_salt)
         self.slot = -1
+        self.scheduled_time = 0.0  # when it first left the line, monotonic seconds
         self.finished = False
         self.row = SamplingRow(
             params=params,

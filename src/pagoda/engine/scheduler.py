@@ -7,6 +7,7 @@ first; what is left of the step's budget goes to prompts, shared between users.
 
 from __future__ import annotations
 
+import time
 from bisect import insort
 from collections import Counter
 from dataclasses import dataclass
@@ -179,6 +180,7 @@ class Scheduler:
         request.num_computed = request.num_cached = len(cached) * BLOCK_SIZE
         request.num_published = len(cached)
         request.slot = self._free_slots.pop()
+        request.scheduled_time = request.scheduled_time or time.monotonic()
         self.prefix_queries += request.num_known
         self.prefix_hits += request.num_computed
         if self.enable_prefix_caching:
