@@ -10,7 +10,8 @@ from tests.helpers.models import tiny_gguf
 from pagoda.engine.messages import TokenDelta, TokenLogprobs
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.processor import Answer, RequestFailedError, RequestState
-from pagoda.text.tokenizer import Tokenizer, load_tokenizer
+from pagoda.text.load import load_tokenizer
+from pagoda.text.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from pagoda.execute.base import BLOCK_SIZE, Executor
 from pagoda.execute.cpu import CpuExecutor
 from pagoda.execute.reference import ReferenceExecutor
 from pagoda.models import build_program
-from pagoda.text.tokenizer import load_tokenizer
+from pagoda.text.load import load_tokenizer
 from pagoda.weights import open_checkpoint
 
 CHAT = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"

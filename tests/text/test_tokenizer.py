@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.text.vocabularies import DATA, byte_level_metadata, sentencepiece_data, sentencepiece_metadata
 
 from pagoda.text.gguf_tokenizer import tokenizer_from_gguf
-from pagoda.text.tokenizer import Tokenizer, load_tokenizer
+from pagoda.text.load import load_tokenizer
+from pagoda.text.tokenizer import Tokenizer
 from pagoda.weights.checkpoint import CheckpointError
 
 UNICODE = st.text(st.characters(exclude_categories=["Cs"]))

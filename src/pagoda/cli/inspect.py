@@ -103,7 +103,7 @@ def _fit(
 
 
 def _text(checkpoint: Checkpoint) -> list[tuple[str, str]]:
-    from pagoda.text.tokenizer import load_tokenizer
+    from pagoda.text.load import load_tokenizer
 
     tokenizer = load_tokenizer(checkpoint.path)
     ends = ", ".join(tokenizer.id_to_token(index) or str(index) for index in tokenizer.eos_token_ids)

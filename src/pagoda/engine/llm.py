@@ -26,8 +26,9 @@ from pagoda.engine.remote import RemoteEngine
 from pagoda.engine.text_tools import make_text_tools
 from pagoda.engine.validation import PromptError, check_prompt
 from pagoda.text.chat_template import ChatTemplate, TemplateError
+from pagoda.text.load import load_tokenizer
 from pagoda.text.messages import prepare_messages
-from pagoda.text.tokenizer import Tokenizer, load_tokenizer
+from pagoda.text.tokenizer import Tokenizer
 
 Prompt: TypeAlias = str | Sequence[int] | Mapping[str, Any]
 Conversation: TypeAlias = Sequence[Mapping[str, Any]]

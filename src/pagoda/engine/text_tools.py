@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pagoda.engine.errors import EngineStartError
 from pagoda.text.chat_template import ChatTemplate, TemplateError
-from pagoda.text.tokenizer import Tokenizer, load_tokenizer
+from pagoda.text.load import load_tokenizer
+from pagoda.text.tokenizer import Tokenizer
 from pagoda.weights.checkpoint import CheckpointError
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagoda.text.token_bytes import Spelling
-from pagoda.weights.checkpoint import CheckpointError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
@@ -91,24 +89,3 @@ class Tokenizer:
     def token_to_id(self, token: str) -> int | None:
         index: int | None = self._backend.token_to_id(token)
         return index
-
-
-def load_tokenizer(model_path: Path) -> Tokenizer:
-    """The tokenizer inside a GGUF file or of a model folder (tokenizer.json and the files beside it).
-
-    Raises CheckpointError with one line where there is none or it cannot be used.
-    """
-    if model_path.is_dir():
-        from pagoda.text.folder_tokenizer import tokenizer_from_folder
-
-        return tokenizer_from_folder(model_path)
-    if not model_path.exists():
-        raise CheckpointError(f"{model_path} does not exist; give a GGUF file or a model folder.")
-    from pagoda.text.gguf_tokenizer import tokenizer_from_gguf
-    from pagoda.weights.gguf import GGUFFile
-
-    file = GGUFFile.open(model_path)
-    try:
-        return tokenizer_from_gguf(file.metadata, source=str(model_path))
-    finally:
-        file.close()
