@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pagoda.engine.config import EngineConfig, EngineInfo
 from pagoda.engine.memory import available_bytes
@@ -166,4 +166,4 @@ def _make_executor(
         "isa": native.isa,
         "weight_formats": dict(native.weight_formats),
     }
-    return cast(Executor, native), details
+    return native, details
