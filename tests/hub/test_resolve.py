@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,18 @@ def test_a_catalog_name_and_its_alias_in_any_case(tmp_path: Path) -> None:
         assert len(server.behaviour.requests) == 1
     assert first == second == LocalModel(tmp_path / "models" / "model.gguf", "tiny:1m", "catalog")
     assert first.path.read_bytes() == CONTENT
+
+
+def test_the_catalogs_advice_comes_with_the_model(tmp_path: Path) -> None:
+    advice = {"temperature": 0.5}
+    entry = replace(entry_of(), generation_config=advice)
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "model.gguf").write_bytes(CONTENT)
+    found = resolve(
+        "tiny", progress=SilentProgress(), catalog=(entry,), environ={"PAGODA_HOME": str(tmp_path)}
+    )
+    assert found.generation_config == advice
 
 
 def test_a_folder_by_chance_named_like_the_catalog_does_not_hide_it(
