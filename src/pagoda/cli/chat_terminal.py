@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
-from contextlib import aclosing
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 
 import typer
 
@@ -88,7 +89,7 @@ def _talk(runner: asyncio.Runner, llm: AsyncLLM, name: str, settings: ChatSettin
             continue
         try:
             if sys.stdout.isatty():
-                with MarkdownStream(console) as stream:
+                with _no_echo(), MarkdownStream(console) as stream:
                     runner.run(_stream(conversation, text, stream.push))
             else:
                 write = _plain_writer()
@@ -102,6 +103,20 @@ def _talk(runner: asyncio.Runner, llm: AsyncLLM, name: str, settings: ChatSettin
             say(f"pagoda: {error}")
             continue
         console.print(conversation.stats.line(), style="dim", highlight=False)
+
+
+@contextmanager
+def _no_echo() -> Iterator[None]:
+    """Keys pressed during an answer, Ctrl-C among them, are not echoed into what is being redrawn."""
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    silent = termios.tcgetattr(terminal)
+    silent[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
 async def _stream(conversation: Conversation, question: str, write: Callable[[str], None]) -> None:
