@@ -57,6 +57,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(tmp_path: Path, default_model_
         child.expect(r"[A-Za-z]{3}")  # the answer has begun
         child.sendintr()
         child.expect("stopped")
+        assert "^C" not in child.before, "an echo would spoil what is being redrawn"
         child.expect(PROMPT)
         child.sendintr()
         child.expect("/exit leaves")
