@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.workloads import Workload
+from pagoda.execute.plan import Plan, plan
 from pagoda.models import build_program
-from pagoda.models.plan import Plan, plan
 from pagoda.weights import open_checkpoint
 
 CACHE_VALUE_BYTES = 2  #: the cache holds bfloat16

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tests.helpers.models import TinySizes, tiny_gguf, tiny_sizes, tiny_weights
 
+from pagoda.execute.plan import plan
 from pagoda.models import architectures, build_program
 from pagoda.models.describe import describe
-from pagoda.models.plan import plan
 from pagoda.models.program import Add, Attention, GatedActivation, HeadNorm, Linear, Norm, Program, Rotary
 from pagoda.weights import open_checkpoint
 from pagoda.weights.tensor import Format

@@ -10,7 +10,7 @@ from pagoda.cli.options import MODEL_HELP, MaxModelLen, Offline, QuantizationOpt
 
 if TYPE_CHECKING:
     from pagoda.engine.config import EngineConfig
-    from pagoda.models.plan import Plan
+    from pagoda.execute.plan import Plan
     from pagoda.models.program import Program
     from pagoda.weights.checkpoint import Checkpoint
 
@@ -26,10 +26,10 @@ def command(
     """Show a model's sizes, whether it fits, and its program."""
     from pagoda.cli.console import progress_reporter
     from pagoda.engine.config import EngineConfig
+    from pagoda.execute.plan import plan
     from pagoda.hub import resolve
     from pagoda.models import build_program
     from pagoda.models.describe import describe
-    from pagoda.models.plan import plan
     from pagoda.weights import open_checkpoint
 
     found = resolve(model, progress=progress_reporter(), offline=offline)
