@@ -41,6 +41,7 @@ test: $(VENV)/.tested ## Set up what the tests need and pass them all
 	$(BIN)/ctest --test-dir build/kernels --output-on-failure
 	$(BIN)/python packaging/web_build.py npm run check
 	$(BIN)/python packaging/web_build.py npm test
+	$(BIN)/pagoda pull smollm2:135m
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.tested ## ruff and mypy

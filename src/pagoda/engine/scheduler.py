@@ -58,9 +58,8 @@ class Scheduler:
         self.prefix_hits = 0
         self._service: dict[str, float] = {}  #: what each user with requests was given
         self._requests_of: Counter[str] = Counter()
-        self._being_computed: Counter[bytes] = (
-            Counter()
-        )  #: hashes of prompt blocks that running requests will publish
+        #: hashes of prompt blocks that running requests will publish
+        self._being_computed: Counter[bytes] = Counter()
         self._free_slots = list(range(limits.max_num_seqs - 1, -1, -1))
 
     def add(self, request: Request) -> None:
