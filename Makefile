@@ -64,7 +64,7 @@ bench-peers: $(VENV)/.installed ## The same against llama.cpp on the same file (
 
 dev: | $(BIN)/python ## An environment for development: sources in place, kernels rebuilt on import
 	$(BIN)/python -m pip install --quiet scikit-build-core nanobind ninja cmake
-	$(BIN)/python -m pip install --quiet --no-build-isolation -Ceditable.rebuild=true -e ".[test]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation -Ceditable.rebuild=true -Ceditable.verbose=false -e ".[test]"
 
 clean: ## Remove everything that was built
 	rm -rf $(VENV) build dist web/dist web/node_modules artifacts
