@@ -75,7 +75,7 @@ async def test_health_tells_the_state(status: Status, reason: str | None, told: 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
 async def test_requests_are_told_to_come_again(status: Status, words: str, path: str) -> None:
     async with client_of(make_app(status, "why")) as client:
-        response = await client.post(path, json={"messages": []})
+        response = await client.post(path, json={"messages": [], "prompt": "x"})
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
     error = response.json()["error"]

@@ -10,6 +10,7 @@ from pagoda.api.auth import ApiKeyMiddleware
 from pagoda.api.docs_page import docs_router
 from pagoda.api.errors import install_error_handlers
 from pagoda.api.metrics import ServerMetrics
+from pagoda.api.model_pool import ModelPool, ServedModel
 from pagoda.api.openapi import install_openapi
 from pagoda.api.root_path import RootPathMiddleware
 from pagoda.api.routes import chat, completions, health, metrics, models
@@ -35,11 +36,9 @@ def create_app(llm: AsyncLLM, settings: ServerSettings) -> FastAPI:
     def info() -> EngineInfo | None:
         return llm.info if llm.status in ("ready", "degraded") else None
 
-    app.state.server = ServerState(
-        llm=llm,
-        settings=settings,
-        metrics=ServerMetrics(settings.served_model_names[0], lambda: llm.stats, info),
-    )
+    figures = ServerMetrics(settings.served_model_names[0], lambda: llm.stats, info)
+    model = ServedModel(settings.served_model_names, llm, settings, figures, root=settings.model_root)
+    app.state.server = ServerState(models=ModelPool([model]), settings=settings, metrics=figures)
     install_error_handlers(app)
     install_openapi(app)
     for routes in (chat, completions, models, health, metrics):

@@ -51,7 +51,7 @@ class _Chat:
 async def create_chat_completion(http: Request) -> Response:
     """Compatible with OpenAI's chat completions and vLLM's further fields."""
     state = state_of(http)
-    state.check_ready()
+    state.check_serving()
     request = await read_body(http, ChatCompletionRequest, state.settings.max_body_bytes)
     try:
         chat = await _prepare(state, http, request)
@@ -63,21 +63,21 @@ async def create_chat_completion(http: Request) -> Response:
 
 
 async def _prepare(state: ServerState, http: Request, request: ChatCompletionRequest) -> _Chat:
-    state.check_model(request.model)
+    lease = await state.lease(request.model)
     check_unsupported(request)
-    params = chat_sampling(request, state.sampling_defaults)
-    llm = state.llm
+    defaults, llm = lease.model.sampling_defaults, lease.llm
+    params = chat_sampling(request, defaults)
     identity = response_id("chatcmpl", http, request)
     text = chat_text(llm, request)
     prompt = await encode_text(llm, text, params, add_special_tokens=bool(request.add_special_tokens))
-    params = cap_answer(params, state.sampling_defaults, llm.info.max_model_len - len(prompt))
+    params = cap_answer(params, defaults, llm.info.max_model_len - len(prompt))
     outputs = start(llm, [prompt], params, request, identity, stream=bool(request.stream))
     formatter = None
     if request.logprobs:
         as_ids = bool(request.return_tokens_as_token_ids)
         formatter = LogprobFormatter(llm.tokenizer, request.top_logprobs or 0, as_ids=as_ids)
-    account = Account(state.metrics, [prompt], params)
-    return _Chat(request, identity, int(time.time()), state.model_name, prompt, outputs, account, formatter)
+    account = Account(lease.model.metrics, [prompt], params)
+    return _Chat(request, identity, int(time.time()), lease.name, prompt, outputs, account, formatter)
 
 
 async def _whole(chat: _Chat) -> dict[str, Any]:

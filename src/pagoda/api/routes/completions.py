@@ -25,6 +25,7 @@ from pagoda.api.sampling import completion_sampling
 from pagoda.api.sse import DONE, EventStream
 from pagoda.api.state import ServerState, state_of
 from pagoda.api.unsupported import check_unsupported
+from pagoda.engine.async_llm import AsyncLLM
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.engine.params import SamplingParams
 
@@ -66,7 +67,7 @@ class _Work:
 async def create_completion(http: Request) -> Response:
     """Compatible with OpenAI's completions and vLLM's further fields; several prompts may come at once."""
     state = state_of(http)
-    state.check_ready()
+    state.check_serving()
     request = await read_body(http, CompletionRequest, state.settings.max_body_bytes)
     try:
         work = await _prepare(state, http, request)
@@ -78,24 +79,25 @@ async def create_completion(http: Request) -> Response:
 
 
 async def _prepare(state: ServerState, http: Request, request: CompletionRequest) -> _Work:
-    state.check_model(request.model)
+    lease = await state.lease(request.model)
     check_unsupported(request)
-    params = completion_sampling(request, state.sampling_defaults)
+    llm = lease.llm
+    params = completion_sampling(request, lease.model.sampling_defaults)
     listed = _listed(request.prompt)
     if len(listed) * params.n > MAX_ANSWERS:
         message = f"{len(listed)} prompts with n={params.n} ask for more than {MAX_ANSWERS} answers at once."
         raise bad_request(message, "prompt")
-    prompts = [await _prompt(state, request, prompt, params) for prompt in listed]
+    prompts = [await _prompt(llm, request, prompt, params) for prompt in listed]
     identity = response_id("cmpl", http, request)
     token_ids = [prompt.token_ids for prompt in prompts]
-    outputs = start(state.llm, token_ids, params, request, identity, stream=bool(request.stream))
+    outputs = start(llm, token_ids, params, request, identity, stream=bool(request.stream))
     formatter = None
     if request.logprobs is not None:
         as_ids = bool(request.return_tokens_as_token_ids)
-        formatter = LogprobFormatter(state.llm.tokenizer, request.logprobs, as_ids=as_ids)
-    account = Account(state.metrics, token_ids, params)
+        formatter = LogprobFormatter(llm.tokenizer, request.logprobs, as_ids=as_ids)
+    account = Account(lease.model.metrics, token_ids, params)
     return _Work(
-        request, identity, int(time.time()), state.model_name, params, prompts, outputs, account, formatter
+        request, identity, int(time.time()), lease.name, params, prompts, outputs, account, formatter
     )
 
 
@@ -110,15 +112,14 @@ def _listed(prompt: str | list[int] | list[str] | list[list[int]]) -> list[str |
 
 
 async def _prompt(
-    state: ServerState, request: CompletionRequest, prompt: str | list[int], params: SamplingParams
+    llm: AsyncLLM, request: CompletionRequest, prompt: str | list[int], params: SamplingParams
 ) -> _Prompt:
-    tokenizer = state.llm.tokenizer
     if isinstance(prompt, str):
         special = request.add_special_tokens is not False
-        token_ids, text = await encode_text(state.llm, prompt, params, add_special_tokens=special), prompt
+        token_ids, text = await encode_text(llm, prompt, params, add_special_tokens=special), prompt
     else:
         token_ids = prompt
-        text = tokenizer.decode(prompt, params.skip_special_tokens) if request.echo else ""
+        text = llm.tokenizer.decode(prompt, params.skip_special_tokens) if request.echo else ""
     return _Prompt(token_ids, text if request.echo else "", {})
 
 

@@ -21,12 +21,13 @@ _REASONS = {
 async def health(request: Request) -> Response:
     """200 with no body when requests are served; else 503 with the state and its reason."""
     state = state_of(request)
-    status = state.llm.status
+    llm = state.models.default.llm
+    status = llm.status
     if state.draining.is_set():
         return json_response({"status": "dead", "reason": "the server is shutting down"}, 503)
     if status == "ready":
         return Response()
-    return json_response({"status": status, "reason": state.llm.status_reason or _REASONS[status]}, 503)
+    return json_response({"status": status, "reason": llm.status_reason or _REASONS[status]}, 503)
 
 
 @router.get("/version", summary="Pagoda's version")

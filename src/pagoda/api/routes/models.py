@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from pagoda.api.errors import ApiError, json_response
+from pagoda.api.errors import json_response
+from pagoda.api.model_pool import ServedModel
 from pagoda.api.protocol.common import ErrorResponse
 from pagoda.api.protocol.models import ModelCard, ModelList, ModelPermission
 from pagoda.api.state import ServerState, state_of
@@ -15,8 +16,11 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 @router.get("", summary="The models that are served", responses={200: {"model": ModelList}})
 async def list_models(request: Request) -> Response:
     state = state_of(request)
-    state.check_ready()
-    cards = [_card(state, name) for name in state.settings.served_model_names]
+    state.check_serving()
+    cards = []
+    for model in state.models.list():
+        await state.lease(model.name)
+        cards += [_card(state, model, name) for name in model.names]
     return json_response(ModelList(data=cards).model_dump())
 
 
@@ -27,18 +31,16 @@ async def list_models(request: Request) -> Response:
 )
 async def get_model(request: Request, model: str) -> Response:
     state = state_of(request)
-    state.check_ready()
-    if model not in state.settings.served_model_names:
-        raise ApiError(404, f"The model `{model}` does not exist.", param="model")
-    return json_response(_card(state, model).model_dump())
+    lease = await state.lease(model)
+    return json_response(_card(state, lease.model, model).model_dump())
 
 
-def _card(state: ServerState, name: str) -> ModelCard:
+def _card(state: ServerState, model: ServedModel, name: str) -> ModelCard:
     permission = ModelPermission(id=f"modelperm-{name}", created=state.created)
     return ModelCard(
         id=name,
         created=state.created,
-        root=state.settings.model_root or name,
-        max_model_len=state.llm.info.max_model_len,
+        root=model.root,
+        max_model_len=model.llm.info.max_model_len,
         permission=[permission],
     )
