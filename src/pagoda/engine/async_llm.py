@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
 from pagoda.engine.errors import EngineDeadError, EngineStartError, RequestFailedError
-from pagoda.engine.messages import AddRequest, TokenDelta
+from pagoda.engine.messages import AddRequest, ReasoningTokens, TokenDelta
 from pagoda.engine.outputs import RequestMetrics, RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.supervisor import EngineSupervisor, Status
-from pagoda.engine.validation import PromptError, check_prompt, check_text
+from pagoda.engine.validation import PromptError, check_prompt, check_text, truncate_prompt
 
 # What handles text takes a while to import; the engine process is started before it.
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class AsyncLLM:
         priority: int = 0,
         cache_salt: str = "",
         user: str = "",
+        reasoning: ReasoningTokens | None = None,
     ) -> AsyncGenerator[RequestOutput, None]:
         """Answers a prompt, given as text or as token ids.
 
@@ -139,6 +140,7 @@ class AsyncLLM:
         if self.status == "dead":
             raise EngineDeadError(self.status_reason or "the engine has stopped")
         text, token_ids = self._tokenize(prompt, params)
+        token_ids = truncate_prompt(token_ids, params, max_model_len=self.info.max_model_len)
         params = check_prompt(
             token_ids, params, max_model_len=self.info.max_model_len, vocab_size=self.info.vocab_size
         )
@@ -150,6 +152,7 @@ class AsyncLLM:
             priority=priority,
             cache_salt=cache_salt,
             user=user,
+            reasoning=reasoning,
         )
         return self._stream(state, send, stream)
 

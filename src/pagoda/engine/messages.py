@@ -12,8 +12,23 @@ from pagoda.engine.config import EngineInfo, EngineStats
 from pagoda.engine.params import SamplingParams
 
 
+class ReasoningTokens(msgspec.Struct, frozen=True):
+    """How a model's reasoning is marked in tokens.
+
+    in_reasoning: the prompt leaves it open (or the model opens it itself), so that a grammar waits until
+    end_token_ids have come one after another in the answer, and thinking_token_budget counts until then.
+    end_token_ids must not be empty.
+    """
+
+    start_token_ids: tuple[int, ...]
+    end_token_ids: tuple[int, ...]
+    in_reasoning: bool
+
+
 class AddRequest(msgspec.Struct, frozen=True, tag="add", kw_only=True):
-    """A validated request. `generated` are tokens already sent to the client before a crash (replay)."""
+    """A validated request. `generated` are tokens already sent to the client before a crash (replay).
+    `bad_words_token_ids`: params.bad_words in tokens, each in every way it may be written.
+    """
 
     request_id: str
     prompt_token_ids: list[int]
@@ -24,6 +39,8 @@ class AddRequest(msgspec.Struct, frozen=True, tag="add", kw_only=True):
     user: str = ""
     arrival_time: float = 0.0  #: seconds, time.monotonic of the machine
     generated: list[int] = []
+    reasoning: ReasoningTokens | None = None
+    bad_words_token_ids: list[list[int]] = []
 
 
 class AbortRequest(msgspec.Struct, frozen=True, tag="abort"):
@@ -46,8 +63,8 @@ EngineCommand = AddRequest | AbortRequest | Shutdown | ResetPrefixCache
 
 
 class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
-    """Natural log-probabilities at one position: the token itself, its rank (1 is the top), and the top ones
-    in order.
+    """Natural log-probabilities at one position: the token itself, its rank (1 is the top), the top ones in
+    order, and others that were asked for by id as (token id, log-probability, rank).
     """
 
     token_id: int
@@ -55,14 +72,16 @@ class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
     rank: int
     top_token_ids: list[int]
     top_logprobs: list[float]
+    others: list[tuple[int, float, int]] = []
 
 
 class TokenDelta(msgspec.Struct, frozen=True, array_like=True):
     """News of one request after a step: usually one new token.
 
-    finish_reason: None while running, else "stop" (an end or stop token), "length", "abort" or "error".
-    stop_reason: the stop_token_id that ended it, None for an end-of-sequence token. error: one line, with
-    "error". num_cached_tokens: prompt tokens served from the prefix cache, in the first delta (else -1).
+    finish_reason: None while running, else "stop" (an end or stop token, or a grammar that is complete),
+    "length", "repetition" (repetition_detection), "abort" or "error". stop_reason: the stop_token_id that
+    ended it, "repetition_detected", or None. error: one line, with "error".
+    num_cached_tokens: prompt tokens served from the prefix cache, in the first delta (else -1).
     scheduled_time: when the engine first took the request from the line, in the first delta (else 0); seconds
     on the machine's monotonic clock.
     prompt_logprobs: in the first delta when asked for; None at index 0 (nothing precedes it).
@@ -71,7 +90,7 @@ class TokenDelta(msgspec.Struct, frozen=True, array_like=True):
     request_id: str
     token_ids: list[int]
     finish_reason: str | None = None
-    stop_reason: int | None = None
+    stop_reason: int | str | None = None
     logprobs: list[TokenLogprobs] | None = None
     num_cached_tokens: int = -1
     prompt_logprobs: list[TokenLogprobs | None] | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pagoda.engine.errors import RequestFailedError
-from pagoda.engine.messages import AddRequest, TokenDelta, TokenLogprobs
+from pagoda.engine.messages import AddRequest, ReasoningTokens, TokenDelta, TokenLogprobs
 from pagoda.engine.outputs import CompletionOutput, Logprob, RequestMetrics, RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.text.detokenizer import IncrementalDetokenizer
@@ -139,6 +139,7 @@ class RequestState:
         priority: int = 0,
         cache_salt: str = "",
         user: str = "",
+        reasoning: ReasoningTokens | None = None,
     ) -> list[AddRequest]:
         """What the engine is asked: one sequence for each answer, with the id `prefix` and its number."""
         commands = []
@@ -157,6 +158,7 @@ class RequestState:
                     cache_salt=cache_salt,
                     user=user,
                     arrival_time=self.metrics.arrival_time,
+                    reasoning=reasoning,
                 )
             )
         return commands
