@@ -12,7 +12,8 @@ from typing import Any
 class ServerSettings:
     """Settings of one HTTP server. Names follow the flags of `vllm serve`.
 
-    served_model_names: names the default model answers to; the first is the one in responses.
+    served_model_names: names the default model answers to; the first is the one in responses. Whoever serves
+      fills in the model's own name where none is given.
     api_keys: a request below /v1 needs one of them; none means open to whoever reaches the port.
     model_root: where the model's files are, shown by /v1/models.
     root_path: the path under which a reverse proxy shows the server, such as "/llm".
@@ -32,7 +33,7 @@ class ServerSettings:
     allow_lora_updating: serve /v1/load_lora_adapter (vLLM: VLLM_ALLOW_RUNTIME_LORA_UPDATING=1).
     """
 
-    served_model_names: tuple[str, ...]
+    served_model_names: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = ()
     model_root: str = ""
     root_path: str = ""
@@ -71,7 +72,5 @@ class ServerSettings:
     allow_lora_updating: bool = False
 
     def __post_init__(self) -> None:
-        if not self.served_model_names:
-            raise ValueError("served_model_names must hold at least one name")
         if self.default_sampling not in ("auto", "vllm"):
             raise ValueError(f"default_sampling must be 'auto' or 'vllm', not {self.default_sampling!r}")

@@ -100,29 +100,36 @@ def command(
     offline: Offline = False,
 ) -> int:
     """Serve a model: OpenAI-compatible API and browser chat."""
-    from pagoda.cli.service import ServiceOptions, run_service
+    from pagoda.api.settings import ServerSettings
+    from pagoda.cli.service import ModelChoice, ServiceOptions, run_service
     from pagoda.cli.settings import api_keys
+    from pagoda.engine.config import EngineConfig
 
     return run_service(
         ServiceOptions(
-            model=model,
+            models=(ModelChoice(model),),
+            engine=EngineConfig(
+                model_path="",
+                max_model_len=max_model_len,
+                quantization=quantization.value if quantization else None,
+                kv_cache_memory_bytes=kv_cache_memory_bytes,
+                max_num_seqs=max_num_seqs,
+                max_num_batched_tokens=max_num_batched_tokens,
+                enable_prefix_caching=enable_prefix_caching,
+                num_threads=threads,
+                isa=isa.value if isa else None,
+                executor=executor.value,
+                seed=seed,
+            ),
+            server=ServerSettings(
+                served_model_names=tuple(served_model_name or ()),
+                api_keys=api_keys(api_key),
+                root_path=root_path,
+                default_sampling=generation_config.value,
+            ),
             host=host,
             port=port,
-            api_keys=api_keys(api_key),
-            served_model_names=tuple(served_model_name or ()),
-            root_path=root_path,
-            default_sampling=generation_config.value,
             web=web,
             offline=offline,
-            max_model_len=max_model_len,
-            quantization=quantization.value if quantization else None,
-            kv_cache_memory_bytes=kv_cache_memory_bytes,
-            max_num_seqs=max_num_seqs,
-            max_num_batched_tokens=max_num_batched_tokens,
-            enable_prefix_caching=enable_prefix_caching,
-            num_threads=threads,
-            isa=isa.value if isa else None,
-            executor=executor.value,
-            seed=seed,
         )
     )

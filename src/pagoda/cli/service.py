@@ -6,43 +6,59 @@ with one line), then the engine process starts loading, and only then the web fr
 
 from __future__ import annotations
 
+import dataclasses
 import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
+import msgspec
+
+from pagoda.api.settings import ServerSettings
 from pagoda.cli.console import LoadingProgress, progress_reporter, say
 from pagoda.cli.ports import address_of, bind, is_loopback
 from pagoda.cli.settings import web_dir
+from pagoda.engine.config import EngineConfig, EngineInfo
 from pagoda.hub import DataFolderLock, LocalModel, format_bytes, pagoda_home, resolve
 
-if TYPE_CHECKING:
-    from pagoda.engine.config import EngineConfig, EngineInfo
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model to serve: what `resolve` takes, and the name it shall have (None: its own)."""
+
+    model: str
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoraModule:
+    """An adapter to serve beside its base model (the default one where `base` is None)."""
+
+    name: str
+    path: str
+    base: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceOptions:
-    """What a service is asked to be; None means chosen by the engine."""
+    """What a service is asked to be.
 
-    model: str
-    host: str
-    port: int
-    api_keys: tuple[str, ...] = ()
-    served_model_names: tuple[str, ...] = ()
-    root_path: str = ""
-    default_sampling: str = "auto"
+    models: the first is the default one. engine, server: settings that are completed for each model: the
+    model's path and names are filled in here. max_loaded_models, keep_alive: how many models are in memory at
+    a time, and for how many seconds without a request; None means no limit.
+    """
+
+    models: tuple[ModelChoice, ...]
+    engine: EngineConfig
+    server: ServerSettings = field(default_factory=ServerSettings)
+    host: str = "127.0.0.1"
+    port: int = 8000
+    uds: str | None = None
+    revision: str | None = None
+    lora_modules: tuple[LoraModule, ...] = ()
+    max_loaded_models: int | None = None
+    keep_alive: float | None = None
     web: bool = True
     offline: bool = False
     open_browser: bool = False
-    max_model_len: int | None = None
-    quantization: str | None = None
-    kv_cache_memory_bytes: int | None = None
-    max_num_seqs: int = 256
-    max_num_batched_tokens: int | None = None
-    enable_prefix_caching: bool = True
-    num_threads: int | None = None
-    isa: str | None = None
-    executor: str = "cpu"
-    seed: int = 0
 
 
 def run_service(options: ServiceOptions) -> int:
@@ -50,7 +66,8 @@ def run_service(options: ServiceOptions) -> int:
     lock = DataFolderLock(pagoda_home())
     lock.acquire(f"http://{options.host}:{options.port}")
     try:
-        model = resolve(options.model, progress=progress_reporter(), offline=options.offline)
+        choice = options.models[0]
+        model = resolve(choice.model, progress=progress_reporter(), offline=options.offline)
         listener = bind(options.host, options.port)
         with listener:
             address = address_of(listener, options.host)
@@ -63,25 +80,17 @@ def run_service(options: ServiceOptions) -> int:
 def _serve(options: ServiceOptions, model: LocalModel, listener: socket.socket, address: str) -> int:
     from pagoda.engine.async_llm import AsyncLLM
 
-    llm = AsyncLLM.launch(_engine_config(options, model))
+    llm = AsyncLLM.launch(engine_config(options, model))
     # From here on the engine loads in its own process while this one imports the web framework.
     from pagoda.api.server import run
-    from pagoda.api.settings import ServerSettings
 
-    names = options.served_model_names or (model.name,)
-    settings = ServerSettings(
-        served_model_names=names,
-        api_keys=options.api_keys,
-        model_root=str(model.path),
-        root_path=options.root_path,
-        default_sampling=options.default_sampling,
-        web_dir=web_dir() if options.web else None,
-    )
-    loading = LoadingProgress(f"Loading {names[0]}")
+    settings = server_settings(options, model)
+    name = settings.served_model_names[0]
+    loading = LoadingProgress(f"Loading {name}")
 
     def announce() -> None:
         loading.finish()
-        say("\n".join(ready_lines(llm.info, names[0], address, options)))
+        say("\n".join(ready_lines(llm.info, name, address, options)))
         if options.open_browser:
             _open_browser(address)
 
@@ -91,22 +100,21 @@ def _serve(options: ServiceOptions, model: LocalModel, listener: socket.socket, 
         loading.finish()
 
 
-def _engine_config(options: ServiceOptions, model: LocalModel) -> EngineConfig:
-    from pagoda.engine.config import EngineConfig
+def engine_config(options: ServiceOptions, model: LocalModel) -> EngineConfig:
+    """The engine's settings for one of the models."""
+    return msgspec.structs.replace(
+        options.engine, model_path=str(model.path), generation_config=dict(model.generation_config)
+    )
 
-    return EngineConfig(
-        model_path=str(model.path),
-        max_model_len=options.max_model_len,
-        quantization=options.quantization,
-        kv_cache_memory_bytes=options.kv_cache_memory_bytes,
-        max_num_seqs=options.max_num_seqs,
-        max_num_batched_tokens=options.max_num_batched_tokens,
-        enable_prefix_caching=options.enable_prefix_caching,
-        num_threads=options.num_threads,
-        isa=options.isa,
-        executor=options.executor,
-        generation_config=dict(model.generation_config),
-        seed=options.seed,
+
+def server_settings(options: ServiceOptions, model: LocalModel) -> ServerSettings:
+    """The server's settings, with the names and the path of the default model."""
+    return dataclasses.replace(
+        options.server,
+        served_model_names=options.server.served_model_names or (options.models[0].name or model.name,),
+        model_root=str(model.path),
+        data_dir=pagoda_home(),
+        web_dir=web_dir() if options.web else None,
     )
 
 
@@ -117,7 +125,7 @@ def ready_lines(info: EngineInfo, name: str, address: str, options: ServiceOptio
     threads = "1 thread" if info.num_threads == 1 else f"{info.num_threads} threads"
     rows = [
         ("Chat" if options.web else "Address", address),
-        ("API", f"{address}/v1" + (" (with an API key)" if options.api_keys else "")),
+        ("API", f"{address}/v1" + (" (with an API key)" if options.server.api_keys else "")),
         ("Model", f"{name} ({info.architecture}, {formats})"),
         ("Context", f"{info.max_model_len:,} tokens"),
         (
@@ -128,7 +136,7 @@ def ready_lines(info: EngineInfo, name: str, address: str, options: ServiceOptio
         ("Engine", f"{threads}, {info.isa}, loaded in {info.load_seconds:.2f} s"),
         ("Stop", "Ctrl-C"),
     ]
-    if not is_loopback(options.host) and not options.api_keys:
+    if not is_loopback(options.host) and not options.server.api_keys:
         rows.append(("Note", "whoever reaches this machine may use it; --api-key KEY asks for a key"))
     rows += [("Note", note) for note in info.notes]
     width = max(len(title) for title, _ in rows)

@@ -28,21 +28,26 @@ def command(
     offline: Offline = False,
 ) -> int:
     """Start the service and its chat in the browser."""
-    from pagoda.cli.service import ServiceOptions, run_service
+    from pagoda.api.settings import ServerSettings
+    from pagoda.cli.service import ModelChoice, ServiceOptions, run_service
     from pagoda.cli.settings import api_keys
+    from pagoda.engine.config import EngineConfig
     from pagoda.hub import DEFAULT_MODEL
 
     return run_service(
         ServiceOptions(
-            model=model or DEFAULT_MODEL,
+            models=(ModelChoice(model or DEFAULT_MODEL),),
+            engine=EngineConfig(
+                model_path="",
+                max_model_len=max_model_len,
+                quantization=quantization.value if quantization else None,
+                num_threads=threads,
+                isa=isa.value if isa else None,
+            ),
+            server=ServerSettings(api_keys=api_keys(None), reasoning_parser="auto"),
             host=host,
             port=port,
-            api_keys=api_keys(None),
             open_browser=open_browser,
-            max_model_len=max_model_len,
-            quantization=quantization.value if quantization else None,
-            num_threads=threads,
-            isa=isa.value if isa else None,
             offline=offline,
         )
     )

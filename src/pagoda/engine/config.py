@@ -21,6 +21,12 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     isa: str | None = None  #: "portable", "avx2" or "avx512": at most this instruction set
     executor: str = "cpu"  #: "cpu", or "reference" (NumPy float32; slow, the oracle)
     generation_config: dict[str, float] = {}  #: defaults for sampling where the checkpoint has none
+    tokenizer: str | None = None  #: a folder or GGUF file whose tokenizer replaces the model's own
+    hf_overrides: dict[str, Any] = {}  #: fields that replace those of the checkpoint's config.json
+    load_format: str = "auto"  #: "dummy" makes random weights for the sizes of config.json
+    memory_share: float | None = None  #: weights and cache together take this share of the free memory, 0..1
+    num_gpu_blocks_override: int | None = None  #: number of cache blocks, whatever fits
+    allow_long_max_model_len: bool = False  #: a max_model_len beyond what the model was trained for
     seed: int | None = 0  #: offline, requests without a seed draw theirs from this one; None draws afresh
 
 
