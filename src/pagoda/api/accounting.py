@@ -22,6 +22,7 @@ class Account:
         self._metrics = metrics
         self._params = params
         self._prompts = [_PromptAccount(len(prompt), params.n) for prompt in prompts]
+        self._closed = False
 
     def add(self, prompt: int, output: RequestOutput) -> None:
         """Takes in an output of the prompt with this number."""
@@ -44,7 +45,10 @@ class Account:
             account.reasons = [answer.finish_reason or "abort" for answer in output.outputs]
 
     def close(self) -> None:
-        """Enters the request into /metrics: what is not finished now was given up."""
+        """Enters the request into /metrics: what is not finished now was given up. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
         for account in self._prompts:
             reasons = (
                 account.reasons if len(account.reasons) == self._params.n else ["abort"] * self._params.n

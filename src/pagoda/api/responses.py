@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from fastapi import Request, Response
@@ -22,11 +22,11 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._:-]")
 _LONGEST_ID = 128
 
 
-def response_id(prefix: str, http: Request, request: GenerationRequest) -> str:
+def response_id(prefix: str, headers: Mapping[str, str], request: GenerationRequest) -> str:
     """`prefix` and the client's id (X-Request-Id, else `request_id`), cut to safe characters, else a random
-    one.
+    one. headers: of the HTTP request, by lower-case names.
     """
-    given = http.headers.get("x-request-id") or request.request_id or ""
+    given = headers.get("x-request-id") or request.request_id or ""
     return f"{prefix}-{_UNSAFE.sub('', given)[:_LONGEST_ID] or secrets.token_hex(16)}"
 
 
@@ -40,9 +40,15 @@ def shows_usage(request: GenerationRequest) -> tuple[bool, bool]:
 
 
 async def whole_response(
-    http: Request, state: ServerState, work: Coroutine[Any, Any, dict[str, Any]]
+    http: Request,
+    state: ServerState,
+    work: Coroutine[Any, Any, dict[str, Any]],
+    on_close: Callable[[], None] | None = None,
 ) -> Response:
-    """The JSON that `work` makes. It is given up when the client goes away; its failures are ApiErrors."""
+    """The JSON that `work` makes. It is given up when the client goes away; its failures are ApiErrors.
+
+    on_close: called once when `work` has ended, also when it never began.
+    """
     try:
         return json_response(await run_while_connected(work, http.receive, state.draining))
     except ClientGoneError:
@@ -51,3 +57,6 @@ async def whole_response(
         raise unavailable("The server is shutting down.") from error
     except Exception as error:
         raise as_api_error(error) from error
+    finally:
+        if on_close is not None:
+            on_close()

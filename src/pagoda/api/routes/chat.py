@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from pagoda.api.accounting import Account
 from pagoda.api.body import read_body
+from pagoda.api.chat_run import ChatAnswer, ChatPiece, ChatRun, prepare_chat
 from pagoda.api.chunks import ChunkEncoder
-from pagoda.api.engine_errors import as_api_error
-from pagoda.api.generation import Outputs, start
-from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
 from pagoda.api.openapi import documented
-from pagoda.api.prompts import chat_text, encode_text
 from pagoda.api.protocol.chat import ChatCompletion, ChatCompletionRequest
-from pagoda.api.responses import FINGERPRINT, response_id, shows_usage, whole_response
-from pagoda.api.sampling import cap_answer, chat_sampling
+from pagoda.api.responses import FINGERPRINT, shows_usage, whole_response
 from pagoda.api.sse import DONE, EventStream
-from pagoda.api.state import ServerState, state_of
-from pagoda.api.unsupported import check_unsupported
-from pagoda.engine.outputs import CompletionOutput
+from pagoda.api.state import state_of
 
 router = APIRouter(tags=["chat"])
-
-
-@dataclass(slots=True)
-class _Chat:
-    """A validated request on its way."""
-
-    request: ChatCompletionRequest
-    id: str
-    created: int
-    model: str
-    prompt: list[int]
-    outputs: Outputs
-    account: Account
-    formatter: LogprobFormatter | None
 
 
 @router.post(
@@ -53,125 +30,85 @@ async def create_chat_completion(http: Request) -> Response:
     state = state_of(http)
     state.check_serving()
     request = await read_body(http, ChatCompletionRequest, state.settings.max_body_bytes)
-    try:
-        chat = await _prepare(state, http, request)
-    except Exception as error:
-        raise as_api_error(error) from error
+    run = await prepare_chat(state, http.headers, request)
     if request.stream:
-        return EventStream(_events(chat), state)
-    return await whole_response(http, state, _whole(chat))
+        return EventStream(_events(run), state, on_close=run.close)
+    return await whole_response(http, state, _whole(run), run.close)
 
 
-async def _prepare(state: ServerState, http: Request, request: ChatCompletionRequest) -> _Chat:
-    lease = await state.lease(request.model)
-    check_unsupported(request)
-    defaults, llm = lease.model.sampling_defaults, lease.llm
-    params = chat_sampling(request, defaults)
-    identity = response_id("chatcmpl", http, request)
-    text = chat_text(llm, request)
-    prompt = await encode_text(llm, text, params, add_special_tokens=bool(request.add_special_tokens))
-    params = cap_answer(params, defaults, llm.info.max_model_len - len(prompt))
-    outputs = start(llm, [prompt], params, request, identity, stream=bool(request.stream))
-    formatter = None
-    if request.logprobs:
-        as_ids = bool(request.return_tokens_as_token_ids)
-        formatter = LogprobFormatter(llm.tokenizer, request.top_logprobs or 0, as_ids=as_ids)
-    account = Account(lease.model.metrics, [prompt], params)
-    return _Chat(request, identity, int(time.time()), lease.name, prompt, outputs, account, formatter)
-
-
-async def _whole(chat: _Chat) -> dict[str, Any]:
-    request, account = chat.request, chat.account
-    try:
-        async with aclosing(chat.outputs) as outputs:
-            async for _, output in outputs:
-                account.add(0, output)
-                if output.finished:
-                    break
-    finally:
-        account.close()
+async def _whole(run: ChatRun) -> dict[str, Any]:
+    answers = await run.whole()
     return {
-        "id": chat.id,
+        "id": run.id,
         "object": "chat.completion",
-        "created": chat.created,
-        "model": chat.model,
-        "choices": [_choice(chat, answer) for answer in output.outputs],
+        "created": run.created,
+        "model": run.model,
+        "choices": [_choice(run, answer) for answer in answers],
         "service_tier": None,
         "system_fingerprint": FINGERPRINT,
-        "usage": account.usage(),
-        "prompt_logprobs": prompt_logprobs(output.prompt_logprobs),
-        "prompt_token_ids": chat.prompt if request.return_token_ids else None,
+        "usage": run.account.usage(),
+        "prompt_logprobs": run.prompt_logprobs,
+        "prompt_token_ids": run.prompt_token_ids if run.request.return_token_ids else None,
         "kv_transfer_params": None,
-        "metrics": account.response_metrics(),
+        "metrics": run.account.response_metrics(),
     }
 
 
-def _choice(chat: _Chat, answer: CompletionOutput) -> dict[str, Any]:
+def _choice(run: ChatRun, answer: ChatAnswer) -> dict[str, Any]:
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": answer.text,
+        "content": answer.content,
         "refusal": None,
         "annotations": None,
         "audio": None,
         "function_call": None,
-        "tool_calls": [],
-        "reasoning": None,
-        "reasoning_content": None,
+        "tool_calls": answer.tool_calls,
+        "reasoning": answer.reasoning,
+        "reasoning_content": answer.reasoning,
     }
     return {
         "index": answer.index,
         "message": message,
-        "logprobs": _logprobs(chat, answer),
+        "logprobs": answer.logprobs,
         "finish_reason": answer.finish_reason,
         "stop_reason": answer.stop_reason,
-        "token_ids": answer.token_ids if chat.request.return_token_ids else None,
+        "token_ids": answer.token_ids if run.request.return_token_ids else None,
     }
 
 
-def _logprobs(chat: _Chat, answer: CompletionOutput) -> dict[str, Any] | None:
-    if chat.formatter is None or answer.logprobs is None:
-        return None
-    return chat.formatter.chat(answer.token_ids, answer.logprobs)
-
-
-async def _events(chat: _Chat) -> AsyncGenerator[bytes, None]:
+async def _events(run: ChatRun) -> AsyncGenerator[bytes, None]:
     """The stream: a role chunk with an answer's first token, text as it comes, finish, counts, [DONE]."""
-    encoder = ChunkEncoder("chat", chat.id, chat.created, chat.model, FINGERPRINT)
-    include_usage, continuous = shows_usage(chat.request)
+    encoder = ChunkEncoder("chat", run.id, run.created, run.model, FINGERPRINT)
+    include_usage, continuous = shows_usage(run.request)
     begun: set[int] = set()
-    try:
-        async with aclosing(chat.outputs) as outputs:
-            async for _, output in outputs:
-                chat.account.add(0, output)
-                parts = []
-                for answer in output.outputs:
-                    if answer.index not in begun:
-                        begun.add(answer.index)
-                        parts.append(
-                            encoder.role(answer.index, chat.prompt if chat.request.return_token_ids else None)
-                        )
-                    parts.append(_chunk(chat, encoder, answer, continuous))
-                if output.finished:
-                    if include_usage:
-                        parts.append(encoder.usage(chat.account.usage(), chat.account.response_metrics()))
-                    parts.append(DONE)
-                if data := b"".join(parts):
-                    yield data
-    finally:
-        chat.account.close()
+    async with aclosing(run.pieces()) as news:
+        async for pieces in news:
+            parts = []
+            for piece in pieces:
+                if piece.index not in begun:
+                    begun.add(piece.index)
+                    shown = run.prompt_token_ids if run.request.return_token_ids else None
+                    parts.append(encoder.role(piece.index, shown))
+                parts.append(_chunk(run, encoder, piece, continuous))
+            if data := b"".join(parts):
+                yield data
+    if include_usage:
+        yield encoder.usage(run.account.usage(), run.account.response_metrics()) + DONE
+    else:
+        yield DONE
 
 
-def _chunk(chat: _Chat, encoder: ChunkEncoder, answer: CompletionOutput, continuous: bool) -> bytes:
+def _chunk(run: ChatRun, encoder: ChunkEncoder, piece: ChatPiece, continuous: bool) -> bytes:
     """What is new of an answer; nothing while its text is held back and nothing else is asked for."""
-    with_ids = chat.request.return_token_ids
-    if answer.finish_reason is None and chat.formatter is None and not with_ids and not continuous:
-        return encoder.text(answer.index, answer.text) if answer.text else b""
+    with_ids = run.request.return_token_ids
+    if piece.finish_reason is None and piece.logprobs is None and not with_ids and not continuous:
+        return encoder.text(piece.index, piece.delta.content) if piece.delta.content else b""
     return encoder.full(
-        answer.index,
-        answer.text,
-        logprobs=_logprobs(chat, answer),
-        finish_reason=answer.finish_reason,
-        stop_reason=answer.stop_reason,
-        token_ids=answer.token_ids if with_ids else None,
-        usage=chat.account.usage() if continuous else None,
+        piece.index,
+        piece.delta.content,
+        logprobs=piece.logprobs,
+        finish_reason=piece.finish_reason,
+        stop_reason=piece.stop_reason,
+        token_ids=piece.token_ids if with_ids else None,
+        usage=run.account.usage() if continuous else None,
     )

@@ -17,13 +17,14 @@ from pagoda.api.engine_errors import as_api_error
 from pagoda.api.errors import bad_request
 from pagoda.api.generation import Outputs, start
 from pagoda.api.logprobs import LogprobFormatter, Position, prompt_logprobs
+from pagoda.api.model_pool import Lease
 from pagoda.api.openapi import documented
 from pagoda.api.prompts import encode_text
 from pagoda.api.protocol.completions import Completion, CompletionRequest
 from pagoda.api.responses import FINGERPRINT, response_id, shows_usage, whole_response
 from pagoda.api.sampling import completion_sampling
 from pagoda.api.sse import DONE, EventStream
-from pagoda.api.state import ServerState, state_of
+from pagoda.api.state import state_of
 from pagoda.api.unsupported import check_unsupported
 from pagoda.engine.async_llm import AsyncLLM
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
@@ -56,6 +57,12 @@ class _Work:
     outputs: Outputs
     account: Account
     formatter: LogprobFormatter | None
+    lease: Lease
+
+    def close(self) -> None:
+        """Enters the request into /metrics and gives its model back."""
+        self.account.close()
+        self.lease.release()
 
     @property
     def prompt_only(self) -> bool:
@@ -69,17 +76,21 @@ async def create_completion(http: Request) -> Response:
     state = state_of(http)
     state.check_serving()
     request = await read_body(http, CompletionRequest, state.settings.max_body_bytes)
-    try:
-        work = await _prepare(state, http, request)
-    except Exception as error:
-        raise as_api_error(error) from error
-    if request.stream:
-        return EventStream(_events(work), state)
-    return await whole_response(http, state, _whole(work))
-
-
-async def _prepare(state: ServerState, http: Request, request: CompletionRequest) -> _Work:
     lease = await state.lease(request.model)
+    try:
+        work = await _prepare(lease, http, request)
+    except Exception as error:
+        lease.release()
+        raise as_api_error(error) from error
+    except BaseException:
+        lease.release()
+        raise
+    if request.stream:
+        return EventStream(_events(work), state, on_close=work.close)
+    return await whole_response(http, state, _whole(work), work.close)
+
+
+async def _prepare(lease: Lease, http: Request, request: CompletionRequest) -> _Work:
     check_unsupported(request)
     llm = lease.llm
     params = completion_sampling(request, lease.model.sampling_defaults)
@@ -88,7 +99,7 @@ async def _prepare(state: ServerState, http: Request, request: CompletionRequest
         message = f"{len(listed)} prompts with n={params.n} ask for more than {MAX_ANSWERS} answers at once."
         raise bad_request(message, "prompt")
     prompts = [await _prompt(llm, request, prompt, params) for prompt in listed]
-    identity = response_id("cmpl", http, request)
+    identity = response_id("cmpl", http.headers, request)
     token_ids = [prompt.token_ids for prompt in prompts]
     outputs = start(llm, token_ids, params, request, identity, stream=bool(request.stream))
     formatter = None
@@ -97,7 +108,7 @@ async def _prepare(state: ServerState, http: Request, request: CompletionRequest
         formatter = LogprobFormatter(llm.tokenizer, request.logprobs, as_ids=as_ids)
     account = Account(lease.model.metrics, token_ids, params)
     return _Work(
-        request, identity, int(time.time()), lease.name, params, prompts, outputs, account, formatter
+        request, identity, int(time.time()), lease.name, params, prompts, outputs, account, formatter, lease
     )
 
 
@@ -125,15 +136,12 @@ async def _prompt(
 
 async def _whole(work: _Work) -> dict[str, Any]:
     results: list[RequestOutput | None] = [None] * len(work.prompts)
-    try:
-        async with aclosing(work.outputs) as outputs:
-            async for number, output in outputs:
-                if work.prompt_only:
-                    _drop_answer(output)
-                work.account.add(number, output)
-                results[number] = output
-    finally:
-        work.account.close()
+    async with aclosing(work.outputs) as outputs:
+        async for number, output in outputs:
+            if work.prompt_only:
+                _drop_answer(output)
+            work.account.add(number, output)
+            results[number] = output
     choices = [
         _choice(work, number, output, answer)
         for number, output in enumerate(results)
@@ -196,24 +204,19 @@ async def _events(work: _Work) -> AsyncGenerator[bytes, None]:
     encoder = ChunkEncoder("text", work.id, work.created, work.model, FINGERPRINT)
     include_usage, continuous = shows_usage(work.request)
     running = len(work.prompts)
-    try:
-        async with aclosing(work.outputs) as outputs:
-            async for number, output in outputs:
-                if work.prompt_only:
-                    _drop_answer(output)
-                work.account.add(number, output)
-                parts = [
-                    _chunk(work, encoder, number, output, answer, continuous) for answer in output.outputs
-                ]
-                running -= output.finished
-                if not running:
-                    if include_usage:
-                        parts.append(encoder.usage(work.account.usage(), work.account.response_metrics()))
-                    parts.append(DONE)
-                if data := b"".join(parts):
-                    yield data
-    finally:
-        work.account.close()
+    async with aclosing(work.outputs) as outputs:
+        async for number, output in outputs:
+            if work.prompt_only:
+                _drop_answer(output)
+            work.account.add(number, output)
+            parts = [_chunk(work, encoder, number, output, answer, continuous) for answer in output.outputs]
+            running -= output.finished
+            if not running:
+                if include_usage:
+                    parts.append(encoder.usage(work.account.usage(), work.account.response_metrics()))
+                parts.append(DONE)
+            if data := b"".join(parts):
+                yield data
 
 
 def _chunk(

@@ -1,0 +1,218 @@
+"""The one way to run a chat: every API that answers conversations prepares and reads its answers here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from pagoda.api.accounting import Account
+from pagoda.api.engine_errors import as_api_error
+from pagoda.api.generation import Outputs, start
+from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
+from pagoda.api.model_pool import Lease
+from pagoda.api.prompts import chat_text, encode_text
+from pagoda.api.protocol.chat import ChatCompletionRequest
+from pagoda.api.responses import response_id
+from pagoda.api.sampling import cap_answer, chat_sampling
+from pagoda.api.state import ServerState
+from pagoda.api.unsupported import check_unsupported
+from pagoda.engine.outputs import CompletionOutput
+from pagoda.text.parsing import AnswerParser, MessageDelta
+
+
+@dataclass(slots=True)
+class ChatPiece:
+    """News of one answer. With a finish_reason it is the answer's last."""
+
+    index: int
+    delta: MessageDelta
+    logprobs: dict[str, Any] | None  #: of the new tokens, as chat choices write them; None if not asked for
+    token_ids: list[int]
+    finish_reason: str | None = None  #: stop, length, tool_calls or abort
+    stop_reason: int | str | None = None
+
+
+@dataclass(slots=True)
+class ChatAnswer:
+    """One whole answer.
+
+    content: None where there is reasoning or a tool call and no text. tool_calls: objects as messages hold
+    them (id, type, function with name and arguments).
+    """
+
+    index: int
+    content: str | None
+    reasoning: str | None
+    tool_calls: list[dict[str, Any]]
+    logprobs: dict[str, Any] | None
+    finish_reason: str | None
+    stop_reason: int | str | None
+    token_ids: list[int]
+
+
+@dataclass(slots=True)
+class ChatRun:
+    """A validated chat on its way. Read it once, by `pieces` or by `whole`; then `close` it, whatever
+    happened.
+    """
+
+    id: str
+    created: int
+    model: str  #: the name in the response
+    request: ChatCompletionRequest
+    prompt_token_ids: list[int]
+    account: Account
+    lease: Lease
+    outputs: Outputs
+    formatter: LogprobFormatter | None
+    parsers: list[AnswerParser] | None = None  #: one for each answer; None: text is content
+    prompt_logprobs: list[dict[str, Any] | None] | None = None  #: known when the chat has ended
+    _closed: bool = field(default=False, repr=False)
+
+    async def pieces(self) -> AsyncGenerator[list[ChatPiece], None]:
+        """All news that came together, until every answer has ended. Closing it frees the chat in the
+        engine.
+
+        Raises ApiError. Pieces may be empty: their text is held back, or only tokens came.
+        """
+        try:
+            async with aclosing(self.outputs) as outputs:
+                async for _, output in outputs:
+                    self.account.add(0, output)
+                    if output.prompt_logprobs is not None:
+                        self.prompt_logprobs = prompt_logprobs(output.prompt_logprobs)
+                    yield [self._piece(answer) for answer in output.outputs]
+        except Exception as error:
+            raise as_api_error(error) from error
+
+    async def whole(self) -> list[ChatAnswer]:
+        """The answers in order. Raises ApiError."""
+        answers: dict[int, _Collected] = {}
+        async with aclosing(self.pieces()) as news:
+            async for pieces in news:
+                for piece in pieces:
+                    answers.setdefault(piece.index, _Collected(piece.index)).add(piece)
+        return [answers[index].answer() for index in sorted(answers)]
+
+    def close(self) -> None:
+        """Enters the chat into /metrics and gives its model back. May be called twice."""
+        if not self._closed:
+            self._closed = True
+            self.account.close()
+            self.lease.release()
+
+    def _piece(self, answer: CompletionOutput) -> ChatPiece:
+        if self.parsers is None:
+            delta = MessageDelta(content=answer.text)
+        else:
+            parser = self.parsers[answer.index]
+            delta = parser.push(answer.text)
+            if answer.finish_reason is not None:
+                delta = _joined(delta, parser.finish())
+        logprobs = None
+        if self.formatter is not None and answer.logprobs is not None:
+            logprobs = self.formatter.chat(answer.token_ids, answer.logprobs)
+        return ChatPiece(
+            answer.index, delta, logprobs, answer.token_ids, answer.finish_reason, answer.stop_reason
+        )
+
+
+async def prepare_chat(
+    state: ServerState, headers: Mapping[str, str], request: ChatCompletionRequest
+) -> ChatRun:
+    """Validates a chat and makes it ready to run; nothing is asked of the engine before the answer is read.
+
+    headers: of the HTTP request, by lower-case names. Raises ApiError.
+    """
+    state.check_serving()
+    lease = await state.lease(request.model)
+    try:
+        return await _prepare(lease, headers, request)
+    except Exception as error:
+        lease.release()
+        raise as_api_error(error) from error
+    except BaseException:
+        lease.release()
+        raise
+
+
+async def _prepare(lease: Lease, headers: Mapping[str, str], request: ChatCompletionRequest) -> ChatRun:
+    check_unsupported(request)
+    defaults, llm = lease.model.sampling_defaults, lease.llm
+    params = chat_sampling(request, defaults)
+    identity = response_id("chatcmpl", headers, request)
+    text = chat_text(llm, request)
+    prompt = await encode_text(llm, text, params, add_special_tokens=bool(request.add_special_tokens))
+    params = cap_answer(params, defaults, llm.info.max_model_len - len(prompt))
+    outputs = start(llm, [prompt], params, request, identity, stream=bool(request.stream))
+    formatter = None
+    if request.logprobs:
+        as_ids = bool(request.return_tokens_as_token_ids)
+        formatter = LogprobFormatter(llm.tokenizer, request.top_logprobs or 0, as_ids=as_ids)
+    account = Account(lease.model.metrics, [prompt], params)
+    return ChatRun(
+        id=identity,
+        created=int(time.time()),
+        model=lease.name,
+        request=request,
+        prompt_token_ids=prompt,
+        account=account,
+        lease=lease,
+        outputs=outputs,
+        formatter=formatter,
+    )
+
+
+def _joined(first: MessageDelta, second: MessageDelta) -> MessageDelta:
+    return MessageDelta(
+        first.reasoning + second.reasoning,
+        first.content + second.content,
+        first.tool_calls + second.tool_calls,
+    )
+
+
+class _Collected:
+    """Puts the pieces of one answer together."""
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, dict[str, Any]] = {}
+        self._token_ids: list[int] = []
+        self._logprobs: dict[str, Any] | None = None
+        self._last: ChatPiece | None = None
+
+    def add(self, piece: ChatPiece) -> None:
+        self._last = piece
+        self._content.append(piece.delta.content)
+        self._reasoning.append(piece.delta.reasoning)
+        self._token_ids += piece.token_ids
+        if piece.logprobs is not None:
+            if self._logprobs is None:
+                self._logprobs = {"content": []}
+            self._logprobs["content"] += piece.logprobs["content"]
+        for call in piece.delta.tool_calls:
+            found = self._calls.setdefault(
+                call.index, {"id": None, "type": "function", "function": {"name": "", "arguments": ""}}
+            )
+            found["id"] = call.id or found["id"]
+            found["function"]["name"] = call.name or found["function"]["name"]
+            found["function"]["arguments"] += call.arguments
+
+    def answer(self) -> ChatAnswer:
+        content, reasoning = "".join(self._content), "".join(self._reasoning)
+        calls = [self._calls[index] for index in sorted(self._calls)]
+        return ChatAnswer(
+            index=self._index,
+            content=content or (None if reasoning or calls else ""),
+            reasoning=reasoning or None,
+            tool_calls=calls,
+            logprobs=self._logprobs,
+            finish_reason=self._last.finish_reason if self._last else None,
+            stop_reason=self._last.stop_reason if self._last else None,
+            token_ids=self._token_ids,
+        )
