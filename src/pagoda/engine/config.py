@@ -19,7 +19,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     enable_prefix_caching: bool = True
     num_threads: int | None = None
     isa: str | None = None  #: "portable", "avx2" or "avx512": at most this instruction set
-    executor: str = "cpu"  #: "cpu", or "reference" (NumPy float32; slow, the oracle)
+    #: "cpu", "reference" (NumPy float32; slow, the oracle) or "scripted" (says what a file tells it; for tests)
+    executor: str = "cpu"
     generation_config: dict[str, float] = {}  #: defaults for sampling where the checkpoint has none
     tokenizer: str | None = None  #: a folder or GGUF file whose tokenizer replaces the model's own
     hf_overrides: dict[str, Any] = {}  #: fields that replace those of the checkpoint's config.json
@@ -27,6 +28,9 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     memory_share: float | None = None  #: weights and cache together take this share of the free memory, 0..1
     num_gpu_blocks_override: int | None = None  #: number of cache blocks, whatever fits
     allow_long_max_model_len: bool = False  #: a max_model_len beyond what the model was trained for
+    chat_template: str | None = None  #: source of a chat template that replaces the model's own
+    lora: str | None = None  #: a folder with an adapter (PEFT) that is merged into the weights while loading
+    memory_limit_bytes: int | None = None  #: of weights and cache together, beside the machine's own limit
     seed: int | None = 0  #: offline, requests without a seed draw theirs from this one; None draws afresh
 
 
