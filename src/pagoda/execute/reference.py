@@ -6,6 +6,7 @@ float32 and attention looks at one token at a time.
 
 from __future__ import annotations
 
+import math
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -13,17 +14,23 @@ import numpy.typing as npt
 
 from pagoda.execute.base import BLOCK_SIZE, StepBatch
 from pagoda.execute.rounding import round_to_bfloat16, round_to_int8
-from pagoda.execute.validate import validate_batch
+from pagoda.execute.validate import validate_batch, validate_for
 from pagoda.models.program import (
+    Activation,
+    ActivationKind,
     Add,
     Attention,
     Embed,
+    EmbedPositions,
+    EmbedSegments,
     GatedActivation,
     HeadNorm,
+    LayerNorm,
     Linear,
     Logits,
     Norm,
     Program,
+    Result,
     Rotary,
     SelectRows,
 )
@@ -73,7 +80,8 @@ class ReferenceExecutor:
         shape = (num_blocks * BLOCK_SIZE, config.num_key_value_heads, config.head_dim)
         self._keys = [np.zeros(shape, np.float32) for _ in range(config.num_hidden_layers)]
         self._values = [np.zeros(shape, np.float32) for _ in range(config.num_hidden_layers)]
-        self._cos, self._sin = rope_table(program.inv_freq, program.rope_scale, num_blocks * BLOCK_SIZE)
+        if len(program.inv_freq):
+            self._cos, self._sin = rope_table(program.inv_freq, program.rope_scale, num_blocks * BLOCK_SIZE)
 
     @property
     def vocab_size(self) -> int:
@@ -97,6 +105,7 @@ class ReferenceExecutor:
 
     def step(self, batch: StepBatch) -> Array:
         validate_batch(batch, self.vocab_size, self._num_blocks, self._max_tokens)
+        validate_for(self._program, batch)
         slots = _slots(batch)
         spans = _spans(batch)
         positions = np.concatenate(spans)
@@ -105,6 +114,13 @@ class ReferenceExecutor:
             match op:
                 case Embed(out=out, weight=weight):
                     buffers[out] = self._weights[weight][batch.token_ids]
+                case EmbedPositions(out=out, weight=weight):
+                    buffers[out] = self._weights[weight][positions]
+                case EmbedSegments(out=out, weight=weight):
+                    segments = np.zeros_like(positions) if batch.segments is None else batch.segments
+                    buffers[out] = self._weights[weight][segments]
+                case LayerNorm(x=x, out=out, weight=weight, bias=bias, eps=eps):
+                    buffers[out] = _layer_norm(buffers[x], self._weights[weight], self._weights[bias], eps)
                 case Norm(x=x, out=out, weight=weight, eps=eps):
                     buffers[out] = _rms_norm(buffers[x], self._weights[weight], eps)
                 case HeadNorm(x=x, weight=weight, eps=eps, heads=heads, head_dim=head_dim):
@@ -119,6 +135,8 @@ class ReferenceExecutor:
                     buffers[x] = rotated.reshape(-1, heads * head_dim)
                 case Attention():
                     buffers[op.out] = self._attention(op, buffers, slots, spans)
+                case Activation(x=x, kind=kind):
+                    buffers[x] = _activate(buffers[x], kind)
                 case GatedActivation(gate=gate, up=up, out=out):
                     buffers[out] = _silu(buffers[gate]) * buffers[up]
                 case Add(x=x, y=y):
@@ -127,7 +145,9 @@ class ReferenceExecutor:
                     buffers[out] = buffers[x][batch.logits_rows]
                 case Logits(x=x, weight=weight):
                     return self._product(buffers[x], weight)
-        raise ValueError("the program ends without logits")
+                case Result(x=x):
+                    return buffers[x]
+        raise ValueError("the program ends without a result")
 
     def _product(self, x: Array, weight: str) -> Array:
         """x @ weight.T, TILE rows at a time (the last rows padded with zeros)."""
@@ -156,7 +176,8 @@ class ReferenceExecutor:
         for slot, span in zip(slots, spans, strict=True):
             keys, values = cached_keys[slot], cached_values[slot]
             for position in span:
-                seen_keys, seen_values = keys[: position + 1], values[: position + 1]
+                seen = position + 1 if op.causal else len(slot)
+                seen_keys, seen_values = keys[:seen], values[:seen]
                 scores = queries[row] @ seen_keys.transpose(1, 2, 0) * np.float32(op.scale)
                 powers = rounded(np.exp(scores - scores.max(axis=-1, keepdims=True)))
                 out[row] = powers @ seen_values.transpose(1, 0, 2) / powers.sum(axis=-1, keepdims=True)
@@ -182,6 +203,12 @@ def _rms_norm(x: Array, weight: Array, eps: float) -> Array:
     return np.asarray(x / np.sqrt(mean_square + np.float32(eps)) * weight)
 
 
+def _layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
+    centred = x - np.mean(x, axis=-1, keepdims=True)
+    variance = np.mean(centred * centred, axis=-1, keepdims=True)
+    return np.asarray(centred / np.sqrt(variance + np.float32(eps)) * weight + bias)
+
+
 def _rotate(x: Array, cos: Array, sin: Array) -> Array:
     """x (tokens, heads, head_dim); cos and sin (tokens, head_dim / 2)."""
     first, second = np.split(x, 2, axis=-1)
@@ -192,3 +219,17 @@ def _rotate(x: Array, cos: Array, sin: Array) -> Array:
 def _silu(x: Array) -> Array:
     with np.errstate(over="ignore"):  # exp(-x) of a very negative x is infinite; x / inf is the right zero
         return np.asarray(x / (np.float32(1) + np.exp(-x)))
+
+
+def _activate(x: Array, kind: ActivationKind) -> Array:
+    match kind:
+        case "gelu":
+            erf = np.fromiter(map(math.erf, (x * math.sqrt(0.5)).ravel().tolist()), np.float32, x.size)
+            return np.asarray(x * (np.float32(1) + erf.reshape(x.shape)) * np.float32(0.5))
+        case "gelu_tanh":
+            inner = np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x * x * x)
+            return np.asarray(x * (np.float32(1) + np.tanh(inner)) * np.float32(0.5))
+        case "relu":
+            return np.maximum(x, np.float32(0))
+        case "tanh":
+            return np.tanh(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pagoda.execute.base import BLOCK_SIZE, StepBatch
+from pagoda.models.program import EmbedPositions, Program
 
 
 def validate_batch(batch: StepBatch, vocab_size: int, num_blocks: int, max_tokens: int) -> None:
@@ -41,3 +42,24 @@ def validate_batch(batch: StepBatch, vocab_size: int, num_blocks: int, max_token
     used = batch.block_tables[np.arange(width) < blocks[:, None]]
     if used.min() < 0 or used.max() >= num_blocks:
         raise ValueError(f"block ids must be in 0..{num_blocks - 1}")
+
+
+def validate_for(program: Program, batch: StepBatch) -> None:
+    """What a program asks of a batch beyond `validate_batch`, which comes first. Raises ValueError."""
+    if not program.causal and (batch.context_lens != batch.query_lens).any():
+        raise ValueError("sequences must be whole: the program's attention is not causal")
+    if any(isinstance(op, EmbedPositions) for op in program.ops):
+        longest, limit = batch.context_lens.max(), program.config.max_position_embeddings
+        if longest > limit:
+            raise ValueError(f"a sequence of {longest} tokens is beyond the {limit} positions of the model")
+    _check_segments(batch, program.config.type_vocab_size)
+
+
+def _check_segments(batch: StepBatch, kinds: int) -> None:
+    segments = batch.segments
+    if segments is None:
+        return
+    if segments.dtype != np.int32 or segments.shape != batch.token_ids.shape:
+        raise ValueError("segments must be int32 and one a token")
+    if segments.min() < 0 or segments.max() >= max(kinds, 1):
+        raise ValueError(f"segments must be in 0..{max(kinds, 1) - 1}")

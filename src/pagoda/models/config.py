@@ -27,9 +27,13 @@ class RopeScaling:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """A decoder's sizes, in the terms of Hugging Face's config.json, whatever file they came from."""
+    """A model's sizes, in the terms of Hugging Face's config.json, whatever file they came from.
 
-    architecture: str  #: "llama", "qwen2" or "qwen3": the name of a program builder
+    What only decoders have (rms_norm_eps, rope_*) means nothing for architecture "bert", and the other way
+    round (layer_norm_eps, type_vocab_size, hidden_act, num_labels).
+    """
+
+    architecture: str  #: "llama", "qwen2", "qwen3" or "bert": the name of a program builder
     vocab_size: int
     hidden_size: int
     intermediate_size: int
@@ -48,4 +52,8 @@ class ModelConfig:
     bos_token_id: int | None = None
     eos_token_ids: tuple[int, ...] = ()
     pad_token_id: int | None = None
+    layer_norm_eps: float = 1e-12
+    type_vocab_size: int = 0  #: texts of a pair that segments tell apart
+    hidden_act: str = "silu"  #: the activation, by its name in program.ActivationKind for encoders
+    num_labels: int = 0  #: outputs of a classifier on the first token; 0 where there is none
     name: str = ""  #: a name for people, where the file has one

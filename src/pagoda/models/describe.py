@@ -6,9 +6,9 @@ import dataclasses
 import re
 from itertools import groupby
 
-from pagoda.models.program import Attention, Op, Program, SelectRows
+from pagoda.models.program import Attention, Op, Program, Result, SelectRows
 
-_LAYER = re.compile(r"model\.layers\.(\d+)\.")
+_LAYER = re.compile(r"(?:model\.layers|encoder\.layer)\.(\d+)\.")
 
 
 def describe(program: Program) -> list[str]:
@@ -48,7 +48,7 @@ def _layer(op: Op, current: int | None) -> int | None:
     """The layer an operation belongs to: that of its weight, or else of the operation before it."""
     if isinstance(op, Attention):
         return op.layer
-    if isinstance(op, SelectRows):
+    if isinstance(op, SelectRows | Result):
         return None
     weight = getattr(op, "weight", None)
     if weight is None:
@@ -71,7 +71,7 @@ def _line(shown: Op, op: Op, shapes: dict[str, tuple[int, ...]]) -> str:
     parts = []
     for field in dataclasses.fields(shown):
         value = getattr(shown, field.name)
-        if value is None or field.name == "layer":
+        if value is None or value is True or field.name == "layer":
             continue
         if field.name in ("weight", "bias"):
             shape = " x ".join(map(str, shapes[getattr(op, field.name)]))

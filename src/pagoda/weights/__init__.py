@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pagoda.models import build_program
+from pagoda.models import Purpose, build_program
 from pagoda.weights.checkpoint import Checkpoint, CheckpointError
 from pagoda.weights.folder import FolderCheckpoint
 from pagoda.weights.gguf_checkpoint import GGUFCheckpoint
@@ -16,8 +16,9 @@ from pagoda.weights.quantize import QuantizedCheckpoint
 __all__ = ["Checkpoint", "CheckpointError", "check_weights", "open_checkpoint"]
 
 
-def open_checkpoint(path: Path, quantization: str | None = None) -> Checkpoint:
-    """Opens a GGUF file or a folder of safetensors and checks that all weights of its program are there.
+def open_checkpoint(path: Path, quantization: str | None = None, purpose: Purpose = "generate") -> Checkpoint:
+    """Opens a GGUF file or a folder of safetensors and checks that all weights of its program for `purpose`
+    are there.
 
     quantization "int8" or "int4" quantises matrices of wider formats as they are read (quantize.py). Raises
     CheckpointError with one line for whatever is wrong with the files.
@@ -25,11 +26,11 @@ def open_checkpoint(path: Path, quantization: str | None = None) -> Checkpoint:
     if not path.exists():
         raise CheckpointError(f"{path} does not exist: check the path, or fetch the model with `pagoda pull`")
     checkpoint = FolderCheckpoint.open(path) if path.is_dir() else GGUFCheckpoint.open(path)
-    check_weights(checkpoint)
+    check_weights(checkpoint, purpose)
     return checkpoint if quantization is None else QuantizedCheckpoint(checkpoint, quantization)
 
 
-def check_weights(checkpoint: Checkpoint) -> None:
+def check_weights(checkpoint: Checkpoint, purpose: Purpose = "generate") -> None:
     """Raises CheckpointError unless every weight of the program is there, in its shape and a known type."""
     config, names = checkpoint.config, set(checkpoint.names())
     # Before the program is built: a layer has several tensors, so this bounds what a broken file can ask for.
@@ -37,7 +38,7 @@ def check_weights(checkpoint: Checkpoint) -> None:
         raise CheckpointError(
             f"{checkpoint.path} announces {config.num_hidden_layers:,} layers but has {len(names):,} tensors"
         )
-    program = build_program(config)
+    program = build_program(config, purpose)
     if not np.isfinite(program.inv_freq).all() or not math.isfinite(program.rope_scale):
         raise CheckpointError(
             f"{checkpoint.path}: its rotary parameters give frequencies that are not finite"

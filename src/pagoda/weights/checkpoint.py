@@ -76,6 +76,14 @@ def check_config(config: ModelConfig, path: Path) -> None:
         raise CheckpointError(
             f"{path}: a head size of {config.head_dim} is not supported (even, up to {MAX_HEAD_DIM})"
         )
+    for what, count in (
+        ("number of segments", config.type_vocab_size),
+        ("number of labels", config.num_labels),
+    ):
+        if not 0 <= count <= MAX_SIZE:
+            raise CheckpointError(f"{path}: the {what} is {count:,}, which no model has; fetch it again")
+    if not (math.isfinite(config.layer_norm_eps) and config.layer_norm_eps >= 0):
+        raise CheckpointError(f"{path}: the norm's epsilon is {config.layer_norm_eps}, which cannot be right")
     if not (math.isfinite(config.rms_norm_eps) and config.rms_norm_eps >= 0):
         raise CheckpointError(f"{path}: the norm's epsilon is {config.rms_norm_eps}, which cannot be right")
     if not (math.isfinite(config.rope_theta) and config.rope_theta > 1):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from pagoda.models.config import ModelConfig
 from pagoda.weights.checkpoint import CheckpointError
-from pagoda.weights.hf_config import model_config, read_json
+from pagoda.weights.bert_config import weight_name
+from pagoda.weights.hf_config import model_config
+from pagoda.weights.json_fields import read_json
 from pagoda.weights.safetensors import SafetensorsFile
 from pagoda.weights.tensor import Format, Tensor
 
@@ -27,13 +30,15 @@ class FolderCheckpoint:
         self._config = config
         self._generation = MappingProxyType(dict(generation))
         self._files = files
-        self._homes: dict[str, SafetensorsFile] = {}
+        self._homes: dict[str, tuple[SafetensorsFile, str]] = {}  # with the name in the file
+        bare = all("model.embed_tokens.weight" not in file.tensors for file in files)
         for file in files:
-            for name in file.tensors:
+            for stored in file.tensors:
+                name = _program_name(stored, config.architecture, bare)
                 if name in self._homes:
-                    other = self._homes[name].path.name
-                    raise CheckpointError(f"{path}: tensor {name!r} is in {other} and in {file.path.name}")
-                self._homes[name] = file
+                    other = self._homes[name][0].path.name
+                    raise CheckpointError(f"{path}: tensor {stored!r} is in {other} and in {file.path.name}")
+                self._homes[name] = file, stored
 
     @classmethod
     def open(cls, path: Path) -> FolderCheckpoint:
@@ -61,23 +66,33 @@ class FolderCheckpoint:
         return list(self._homes)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return self._home(name).tensors[name].shape
+        file, stored = self._home(name)
+        return file.tensors[stored].shape
 
     def format(self, name: str) -> Format:
-        return self._home(name).format(name)
+        file, stored = self._home(name)
+        return file.format(stored)
 
     def tensor(self, name: str) -> Tensor:
-        return self._home(name).tensor(name)
+        file, stored = self._home(name)
+        return replace(file.tensor(stored), name=name)
 
     def close(self) -> None:
         for file in self._files:
             file.close()
 
-    def _home(self, name: str) -> SafetensorsFile:
-        file = self._homes.get(name)
-        if file is None:
+    def _home(self, name: str) -> tuple[SafetensorsFile, str]:
+        found = self._homes.get(name)
+        if found is None:
             raise CheckpointError(f"{self._path} has no tensor {name!r}: it is incomplete; fetch it again")
-        return file
+        return found
+
+
+def _program_name(stored: str, architecture: str, bare: bool) -> str:
+    """A tensor's name in programs. `bare`: decoders were saved without the head, and without "model."."""
+    if architecture == "bert":
+        return weight_name(stored)
+    return f"model.{stored}" if bare and not stored.startswith(("model.", "lm_head.")) else stored
 
 
 def _weight_files(path: Path) -> list[Path]:

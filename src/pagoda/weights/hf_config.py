@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pagoda.models.config import ModelConfig, RopeScaling
+from pagoda.weights.bert_config import BERT_ARCHITECTURES, bert_config
 from pagoda.weights.checkpoint import CheckpointError, check_config
+from pagoda.weights.json_fields import Fields, first_id, ids_of
 
 #: `architectures` of config.json -> the name of a program builder
-ARCHITECTURES = {"LlamaForCausalLM": "llama", "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3"}
-MAX_INTEGER = 1 << 62  #: JSON has no limit; beyond this no field makes sense
-_Value = TypeVar("_Value", int, float, bool, str)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises CheckpointError with one line."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not valid JSON ({error}); fetch it again") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path} holds no JSON object; fetch it again")
-    return found
+ARCHITECTURES = {
+    "LlamaForCausalLM": "llama",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+    "LlamaModel": "llama",
+    "Qwen2Model": "qwen2",
+    "Qwen3Model": "qwen3",
+    **BERT_ARCHITECTURES,
+}
 
 
 def model_config(path: Path, config: Mapping[str, Any], generation: Mapping[str, Any]) -> ModelConfig:
     """path: the config.json that `config` came from. Raises CheckpointError for what cannot be used."""
-    fields = _Fields(path, config)
+    fields = Fields(path, config)
     names = config.get("architectures")
     names = [str(name) for name in names] if isinstance(names, list) else []
     known = [ARCHITECTURES[name] for name in names if name in ARCHITECTURES]
@@ -43,6 +37,8 @@ def model_config(path: Path, config: Mapping[str, Any], generation: Mapping[str,
             f"Pagoda runs {', '.join(ARCHITECTURES)}"
         )
     architecture = known[0]
+    if architecture == "bert":
+        return bert_config(fields, names)
     _refuse_unsupported(fields)
     hidden = fields.get("hidden_size", int)
     heads = fields.get("num_attention_heads", int)
@@ -53,7 +49,10 @@ def model_config(path: Path, config: Mapping[str, Any], generation: Mapping[str,
     bias = fields.get("attention_bias", bool, architecture == "qwen2")
     theta, scaling = _rope(fields)
     vocab_size = fields.get("vocab_size", int)
-    ends = [*_ids(config.get("eos_token_id"), vocab_size), *_ids(generation.get("eos_token_id"), vocab_size)]
+    ends = [
+        *ids_of(config.get("eos_token_id"), vocab_size),
+        *ids_of(generation.get("eos_token_id"), vocab_size),
+    ]
     found = ModelConfig(
         architecture=architecture,
         vocab_size=vocab_size,
@@ -71,35 +70,15 @@ def model_config(path: Path, config: Mapping[str, Any], generation: Mapping[str,
         attention_bias=architecture == "qwen2" or bias,
         attention_out_bias=architecture != "qwen2" and bias,
         mlp_bias=architecture == "llama" and fields.get("mlp_bias", bool, False),
-        bos_token_id=_first(config.get("bos_token_id"), vocab_size),
+        bos_token_id=first_id(config.get("bos_token_id"), vocab_size),
         eos_token_ids=tuple(dict.fromkeys(ends)),
-        pad_token_id=_first(config.get("pad_token_id"), vocab_size),
+        pad_token_id=first_id(config.get("pad_token_id"), vocab_size),
     )
     check_config(found, path)
     return found
 
 
-class _Fields:
-    """Typed look-up in a JSON object; null counts as absent."""
-
-    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
-        self.path = path
-        self.values = values
-
-    def get(self, key: str, kind: type[_Value], default: _Value | None = None) -> _Value:
-        """The value under `key`; without a default it must be there."""
-        value = self.values.get(key)
-        if value is None:
-            value = default
-        if value is None:
-            raise CheckpointError(f"{self.path} lacks {key!r}: fetch the model again")
-        right = type(value) is kind or (kind is float and type(value) is int)
-        if not right or (type(value) is int and abs(value) > MAX_INTEGER):
-            raise CheckpointError(f"{self.path}: {key!r} is {str(value)[:60]!r}, not {kind.__name__}")
-        return kind(value)
-
-
-def _refuse_unsupported(fields: _Fields) -> None:
+def _refuse_unsupported(fields: Fields) -> None:
     if fields.get("use_sliding_window", bool, False):
         raise CheckpointError(
             f"{fields.path}: sliding-window attention (use_sliding_window) is not supported"
@@ -117,12 +96,12 @@ def _refuse_unsupported(fields: _Fields) -> None:
         )
 
 
-def _rope(fields: _Fields) -> tuple[float, RopeScaling | None]:
+def _rope(fields: Fields) -> tuple[float, RopeScaling | None]:
     """Base and scaling: `rope_parameters` of Transformers 5, else `rope_theta` and `rope_scaling` of 4."""
     parameters = fields.values.get("rope_parameters") or fields.values.get("rope_scaling") or {}
     if not isinstance(parameters, dict):
         raise CheckpointError(f"{fields.path}: its rope parameters are not an object")
-    rope = _Fields(fields.path, parameters)
+    rope = Fields(fields.path, parameters)
     theta = rope.get("rope_theta", float, fields.get("rope_theta", float, 10000.0))
     partial = rope.get("partial_rotary_factor", float, fields.get("partial_rotary_factor", float, 1.0))
     if partial != 1.0:
@@ -148,7 +127,7 @@ def _rope(fields: _Fields) -> tuple[float, RopeScaling | None]:
     )
 
 
-def _yarn(rope: _Fields, length: int) -> RopeScaling:
+def _yarn(rope: Fields, length: int) -> RopeScaling:
     if not rope.get("truncate", bool, True):
         raise CheckpointError(f"{rope.path}: YaRN without truncation is not supported")
     factor = rope.get("factor", float)
@@ -167,14 +146,3 @@ def _yarn(rope: _Fields, length: int) -> RopeScaling:
         beta_slow=rope.get("beta_slow", float, 1.0),
         attention_factor=attention,
     )
-
-
-def _ids(value: Any, vocab_size: int) -> list[int]:
-    """Token ids of a field that is an id, a list of them or null; others are left out."""
-    values = value if isinstance(value, list) else [value]
-    return [token for token in values if type(token) is int and 0 <= token < vocab_size]
-
-
-def _first(value: Any, vocab_size: int) -> int | None:
-    ids = _ids(value, vocab_size)
-    return ids[0] if ids else None

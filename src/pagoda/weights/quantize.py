@@ -5,7 +5,8 @@ normal, Laplace and Student-t values its root-mean-square error is 9, 14 and 19 
 form d * (q - 8), for 5.0 instead of 4.5 bits a weight. Scales are rounded so that no value is clipped: every
 weight is off by at most half a step (d / 2), beside rounding in float32.
 
-Embeddings and the last projection are int8 in both, and vectors (norms, biases) stay as they are.
+Embeddings and the last projection are int8 in both; vectors (norms, biases) and small tables stay as they
+are.
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ from pagoda.weights.tensor import GROUP, Format, Tensor
 
 QUANTIZATIONS = ("int8", "int4")
 LARGEST = 65504.0  #: of float16, which scales and offsets are
-OUTER = ("model.embed_tokens.weight", "lm_head.weight")  #: int8 whatever is asked for
+#: int8 whatever is asked for
+OUTER = ("model.embed_tokens.weight", "lm_head.weight", "embeddings.word_embeddings.weight")
+#: of encoders, never quantised: small, and every token or score goes through them
+KEPT = (
+    "embeddings.position_embeddings.weight",
+    "embeddings.token_type_embeddings.weight",
+    "pooler.dense.weight",
+    "classifier.weight",
+)
 
 _CHUNK = 1 << 17  # values quantised at a time: few enough to stay near the processor
 _Groups: TypeAlias = npt.NDArray[np.float32]  # (rows, k / 32, 32)
@@ -94,7 +103,7 @@ class QuantizedCheckpoint:
 
     def format(self, name: str) -> Format:
         stored, shape = self._checkpoint.format(name), self._checkpoint.shape(name)
-        if len(shape) != 2 or shape[1] % GROUP:
+        if len(shape) != 2 or shape[1] % GROUP or name in KEPT:
             return stored
         if self._quantization == "int8" or name in OUTER:
             return stored if stored.quantised else Format.INT8
