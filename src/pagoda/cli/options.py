@@ -43,10 +43,11 @@ class InstructionSet(enum.StrEnum):
 
 
 class ExecutorName(enum.StrEnum):
-    """What runs the model: the kernels, or the slow float32 reference to compare them with."""
+    """What runs the model: the kernels, the slow float32 reference, or the script of a scripted model."""
 
     CPU = "cpu"
     REFERENCE = "reference"
+    SCRIPTED = "scripted"
 
 
 class DefaultSampling(enum.StrEnum):
@@ -91,7 +92,10 @@ Isa = Annotated[
 ]
 ExecutorOption = Annotated[
     ExecutorName,
-    typer.Option(help="The kernels, or the slow float32 reference in NumPy.", rich_help_panel=ENGINE),
+    typer.Option(
+        help="The kernels, the slow float32 reference in NumPy, or a script (for tests).",
+        rich_help_panel=ENGINE,
+    ),
 ]
 Offline = Annotated[
     bool, typer.Option("--offline", help="Never use the network; fail if the model is not here.")

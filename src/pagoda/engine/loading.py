@@ -40,6 +40,10 @@ def load_model(config: EngineConfig, progress: Progress | None = None) -> Loaded
 
     Raises ConfigurationError or CheckpointError with one line for the user.
     """
+    if config.executor == "scripted":
+        from pagoda.engine.scripted import load_scripted
+
+        return load_scripted(config)
     started = time.monotonic()
     checkpoint = open_checkpoint(Path(config.model_path), config.quantization)
     try:
@@ -148,7 +152,7 @@ def _make_executor(
         formats = {"F32": reference.weight_bytes}
         return reference, {"num_threads": 1, "isa": "numpy", "weight_formats": formats}
     if config.executor != "cpu":
-        raise ConfigurationError(f"unknown executor {config.executor!r}; use cpu or reference.")
+        raise ConfigurationError(f"unknown executor {config.executor!r}; use cpu, reference or scripted.")
     from pagoda.execute.cpu import CpuExecutor
 
     native = CpuExecutor(
