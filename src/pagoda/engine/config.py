@@ -31,7 +31,22 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str | None = None  #: source of a chat template that replaces the model's own
     lora: str | None = None  #: a folder with an adapter (PEFT) that is merged into the weights while loading
     memory_limit_bytes: int | None = None  #: of weights and cache together, beside the machine's own limit
+    runner: str = "auto"  #: "generate", "pooling" (embeddings and scores) or "auto": what the model is for
+    #: hidden states that make an embedding: "last", "mean" or "cls" (the first); None: the model's own choice
+    pooling: str | None = None
+    normalize: bool | None = None  #: scale embeddings to length 1; None: the model's own choice
     seed: int | None = 0  #: offline, requests without a seed draw theirs from this one; None draws afresh
+
+
+class PoolingInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How a pooling engine makes vectors of hidden states."""
+
+    method: str  #: "last", "mean" or "cls"
+    normalize: bool  #: whether embeddings have length 1
+    size: int  #: values of an embedding; of a classifier, its number of labels
+    labels: tuple[str, ...] = ()  #: a classifier's labels; empty for a model of embeddings
+    activation: str = ""  #: from a classifier's outputs to its scores: "sigmoid", "softmax" or "identity"
+    pairs: bool = False  #: the tokenizer joins two texts with segments of their own (a cross-encoder's input)
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +68,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     eos_token_ids: tuple[int, ...] = ()  #: tokens that end an answer, by the checkpoint
     generation_config: dict[str, Any] = {}  #: the checkpoint's defaults for sampling
+    runner: str = "generate"  #: or "pooling"
+    pooling: PoolingInfo | None = None  #: of a pooling engine
     notes: tuple[str, ...] = ()  #: sentences for the user where a size is less than the model could do
 
 

@@ -25,6 +25,18 @@ class ReasoningTokens(msgspec.Struct, frozen=True):
     in_reasoning: bool
 
 
+class PoolingParams(msgspec.Struct, frozen=True):
+    """What a pooling engine makes of a prompt. `segments_from`: the first token of a pair's second text.
+
+    every_token: the hidden states of all tokens instead of one vector. normalize: None means as the model
+    says; True and False ask for vectors of length 1 and for vectors as they are.
+    """
+
+    every_token: bool = False
+    normalize: bool | None = None
+    segments_from: int | None = None
+
+
 class AddRequest(msgspec.Struct, frozen=True, tag="add", kw_only=True):
     """A validated request. `generated` are tokens already sent to the client before a crash (replay).
     `bad_words_token_ids`: params.bad_words in tokens, each in every way it may be written.
@@ -41,6 +53,7 @@ class AddRequest(msgspec.Struct, frozen=True, tag="add", kw_only=True):
     generated: list[int] = []
     reasoning: ReasoningTokens | None = None
     bad_words_token_ids: list[list[int]] = []
+    pooling: PoolingParams | None = None  #: for a pooling engine, which takes nothing else
 
 
 class AbortRequest(msgspec.Struct, frozen=True, tag="abort"):
@@ -85,6 +98,7 @@ class TokenDelta(msgspec.Struct, frozen=True, array_like=True):
     scheduled_time: when the engine first took the request from the line, in the first delta (else 0); seconds
     on the machine's monotonic clock.
     prompt_logprobs: in the first delta when asked for; None at index 0 (nothing precedes it).
+    pooled: of a pooling request, its vector (or those of all tokens) as float32 in this machine's byte order.
     """
 
     request_id: str
@@ -96,6 +110,7 @@ class TokenDelta(msgspec.Struct, frozen=True, array_like=True):
     prompt_logprobs: list[TokenLogprobs | None] | None = None
     error: str | None = None
     scheduled_time: float = 0.0
+    pooled: bytes | None = None
 
 
 class StepOutput(msgspec.Struct, frozen=True, tag="step"):
