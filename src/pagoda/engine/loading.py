@@ -12,9 +12,11 @@ from typing import Any
 
 from pagoda.engine.config import EngineConfig, EngineInfo
 from pagoda.engine.memory import available_bytes
-from pagoda.engine.sizes import ConfigurationError, EngineSizes, choose_sizes
+from pagoda.engine.pooling_model import for_whole_sequences, read_pooling, trained_length
+from pagoda.engine.runner import purpose_of
+from pagoda.engine.sizes import ConfigurationError, EngineSizes, choose_sizes, within_limit
 from pagoda.execute.base import BLOCK_SIZE, Executor
-from pagoda.models import build_program
+from pagoda.models import Purpose, build_program
 from pagoda.models.program import Program
 from pagoda.weights import open_checkpoint
 from pagoda.weights.checkpoint import Checkpoint, CheckpointError
@@ -32,6 +34,7 @@ class LoadedModel:
     executor: Executor
     info: EngineInfo
     prefill_guess: float  #: tokens a second, before anything is measured
+    whole_sequences: bool = False  #: the program is not causal, so that a step must hold all of a sequence
 
 
 def load_model(config: EngineConfig, progress: Progress | None = None) -> LoadedModel:
@@ -45,9 +48,10 @@ def load_model(config: EngineConfig, progress: Progress | None = None) -> Loaded
 
         return load_scripted(config)
     started = time.monotonic()
-    checkpoint = open_checkpoint(Path(config.model_path), config.quantization)
+    purpose = purpose_of(config)
+    checkpoint = open_checkpoint(Path(config.model_path), config.quantization, purpose)
     try:
-        return _load(config, checkpoint, started, progress)
+        return _load(config, checkpoint, purpose, started, progress)
     except (CheckpointError, ConfigurationError):
         raise
     except ValueError as error:  # an architecture or sizes that nothing here can run
@@ -57,21 +61,28 @@ def load_model(config: EngineConfig, progress: Progress | None = None) -> Loaded
 
 
 def _load(
-    config: EngineConfig, checkpoint: Checkpoint, started: float, progress: Progress | None
+    config: EngineConfig,
+    checkpoint: Checkpoint,
+    purpose: Purpose,
+    started: float,
+    progress: Progress | None,
 ) -> LoadedModel:
-    program = build_program(checkpoint.config)
+    program = build_program(checkpoint.config, purpose)
+    pooling = read_pooling(config, checkpoint, program) if purpose == "pooling" else None
     estimate = estimate_weight_bytes(program, checkpoint.path, config)
 
     def in_bytes(done: int, total: int) -> None:
         if progress is not None:
             progress(estimate * done // max(total, 1), estimate)
 
+    block_bytes = cache_block_bytes(program, config.executor)
+    longest = trained_length(checkpoint) if pooling else checkpoint.config.max_position_embeddings
     sizes = choose_sizes(
-        config,
-        checkpoint.config.max_position_embeddings,
-        cache_block_bytes(program, config.executor),
+        config if program.causal else for_whole_sequences(config, longest, block_bytes),
+        longest,
+        block_bytes,
         estimate,
-        available_bytes(),
+        within_limit(available_bytes(), config),
     )
     executor, details = _make_executor(config, program, checkpoint, sizes, in_bytes)
     generation_config = {**config.generation_config, **plain(checkpoint.generation_config)}
@@ -89,10 +100,13 @@ def _load(
         pid=os.getpid(),
         eos_token_ids=end_tokens(checkpoint.config.eos_token_ids, generation_config),
         generation_config=generation_config,
+        runner=purpose,
+        pooling=pooling,
         notes=sizes.notes,
         **details,
     )
-    return LoadedModel(executor, info, _FIRST_GUESS_FLOPS / (2 * count_weights(program)))
+    guess = _FIRST_GUESS_FLOPS / (2 * count_weights(program))
+    return LoadedModel(executor, info, guess, whole_sequences=not program.causal)
 
 
 def count_weights(program: Program) -> int:

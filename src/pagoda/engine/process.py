@@ -16,9 +16,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pagoda.engine.config import EngineConfig
-from pagoda.engine.core import EngineCore
 from pagoda.engine.link import EngineLink, LinkClosedError
 from pagoda.engine.loading import Progress
 from pagoda.engine.messages import (
@@ -30,15 +30,20 @@ from pagoda.engine.messages import (
     ResetPrefixCache,
     Shutdown,
 )
+from pagoda.engine.runner import make_core
 from pagoda.engine.sizes import ConfigurationError
 from pagoda.weights.checkpoint import CheckpointError
+
+if TYPE_CHECKING:
+    from pagoda.engine.core import EngineCore
+    from pagoda.engine.pooling import PoolingCore
 
 _PR_SET_PDEATHSIG = 1
 _PROGRESS_SECONDS = 0.05  #: between two reports of loading
 EXIT_USER_ERROR = 2
 EXIT_FAILURE = 70
 
-MakeCore = Callable[[EngineConfig, Progress], EngineCore]
+MakeCore = Callable[[EngineConfig, Progress], "EngineCore | PoolingCore"]
 
 
 def die_with_parent() -> None:
@@ -72,7 +77,7 @@ def serve(link: EngineLink, make_core: MakeCore) -> int:
         link.send(core.step())
 
 
-def main(arguments: list[str], make_core: MakeCore = EngineCore) -> int:
+def main(arguments: list[str], make_core: MakeCore = make_core) -> int:
     """The process's entry: the number of the inherited socket is its only argument."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

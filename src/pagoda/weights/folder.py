@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from pagoda.models.config import ModelConfig
-from pagoda.weights.checkpoint import CheckpointError
 from pagoda.weights.bert_config import weight_name
+from pagoda.weights.checkpoint import CheckpointError
 from pagoda.weights.hf_config import model_config
 from pagoda.weights.json_fields import read_json
 from pagoda.weights.safetensors import SafetensorsFile

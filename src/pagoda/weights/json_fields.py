@@ -15,15 +15,27 @@ _Value = TypeVar("_Value", int, float, bool, str)
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file. Raises CheckpointError with one line."""
+    found = _read(path)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path} holds no JSON object; fetch it again")
+    return found
+
+
+def read_json_list(path: Path) -> list[dict[str, Any]]:
+    """The objects of the list in a JSON file. Raises CheckpointError with one line."""
+    found = _read(path)
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise CheckpointError(f"{path} holds no list of JSON objects; fetch it again")
+    return found
+
+
+def _read(path: Path) -> Any:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not valid JSON ({error}); fetch it again") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path} holds no JSON object; fetch it again")
-    return found
 
 
 class Fields:
