@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,10 +26,10 @@ class ServiceError(RuntimeError):
 class Service:
     """The service on a free port, with a data folder of its own, from the moment of its start.
 
-    started is when its process was made, on time.monotonic.
+    started is when its process was made, on time.monotonic. arguments: more flags of `pagoda serve`.
     """
 
-    def __init__(self, model: Path, threads: int | None = None) -> None:
+    def __init__(self, model: Path, threads: int | None = None, arguments: Sequence[str] = ()) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="pagoda-bench-")
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed on exit
         self.port = free_port()
@@ -37,6 +37,7 @@ class Service:
         command += ["--served-model-name", MODEL_NAME]
         if threads:
             command += ["--threads", str(threads)]
+        command += arguments
         environment = {**os.environ, "PAGODA_HOME": self._home.name}
         self.started = time.monotonic()
         self._process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)

@@ -40,8 +40,8 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is said when the prompt's text contains `when`.
 
     Of several replies the one counts whose `when` comes last in the prompt, so that a conversation is
-    answered by its newest message. repeat: say it again and again instead of ending. step_ms: every step that
-    works on it takes at least so long. fault: instead of the token after the first `after`, the step raises
+    answered by its newest message. repeat: say it again and again instead of ending. step_ms: steps that work
+    on it are at least so far apart. fault: instead of the token after the first `after`, the step raises
     an exception or the process dies; with `once` only the first time (a file beside the script remembers).
     """
 
@@ -137,6 +137,7 @@ class ScriptedExecutor:
         self._places: dict[int, _Place] = {}  # by the hash of the context whose logits were asked for
         self._older: dict[int, _Place] = {}
         self._plans: dict[tuple[int, int], _Plan] = {}
+        self._due = 0.0  # when the last step that waited was over
 
     def step(self, batch: StepBatch) -> npt.NDArray[np.float32]:
         validate_batch(batch, self.vocab_size, self.num_blocks, self.max_tokens)
@@ -161,8 +162,14 @@ class ScriptedExecutor:
                 wait = max(wait, reply.step_ms)
                 row += 1
         if wait:
-            time.sleep(wait / 1000)
+            self._wait(wait / 1000)
         return logits
+
+    def _wait(self, seconds: float) -> None:
+        """Until this step is so long after the last one that waited."""
+        now = time.monotonic()
+        self._due = max(self._due + seconds, now)
+        time.sleep(self._due - now)
 
     def _put(self, logits: npt.NDArray[np.float32], place: _Place) -> None:
         token = place.plan.token_ids[place.next]
