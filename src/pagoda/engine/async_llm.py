@@ -57,7 +57,7 @@ class AsyncLLM:
         """
         self._supervisor.on_progress = on_progress
         text, info = await asyncio.gather(
-            asyncio.to_thread(_load_text, Path(self.config.model_path)),
+            asyncio.to_thread(_load_text, self.config),
             self._supervisor.wait_ready(),
             return_exceptions=True,
         )
@@ -68,6 +68,15 @@ class AsyncLLM:
         self._text = text
         self._eos_token_ids = tuple(dict.fromkeys((*text.tokenizer.eos_token_ids, *info.eos_token_ids)))
         return info
+
+    def observe_steps(self, observer: Callable[[EngineStats, EngineStats], None]) -> None:
+        """Calls `observer` with the counters before and after, at every report of the engine."""
+        self._supervisor.on_stats = observer
+
+    @property
+    def has_info(self) -> bool:
+        """Whether the engine has been ready once."""
+        return self._supervisor.info is not None
 
     @property
     def info(self) -> EngineInfo:
@@ -210,7 +219,7 @@ class AsyncLLM:
                 self._supervisor.abort(f"{prefix}{index}")
 
 
-def _load_text(model_path: Path) -> TextTools:
+def _load_text(config: EngineConfig) -> TextTools:
     from pagoda.engine.text_tools import load_text_tools
 
-    return load_text_tools(model_path)
+    return load_text_tools(Path(config.tokenizer or config.model_path), config.chat_template)

@@ -4,6 +4,7 @@ why.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pagoda.engine.config import EngineConfig
@@ -90,6 +91,19 @@ def choose_sizes(
             "a token to a step, and max_num_batched_tokens allows no more."
         )
     return EngineSizes(max_model_len, num_blocks, max_num_seqs, step_tokens, tuple(notes))
+
+
+def within_limit(available: int | None, config: EngineConfig) -> int | None:
+    """The memory that an engine may take: what is available, and no more than it was given."""
+    limits = [limit for limit in (available, config.memory_limit_bytes) if limit is not None]
+    return min(limits, default=None)
+
+
+def least_bytes(config: EngineConfig, weight_bytes: int, context_bytes: int) -> int:
+    """The memory that must be free for a model to have a whole context; see `choose_sizes`."""
+    if config.kv_cache_memory_bytes is not None:
+        return weight_bytes + config.kv_cache_memory_bytes
+    return weight_bytes + math.ceil(context_bytes / _MEMORY_SHARE)
 
 
 def _check(config: EngineConfig) -> None:

@@ -63,6 +63,7 @@ class EngineSupervisor:
         self.info: EngineInfo | None = None
         self.stats = EngineStats()
         self.on_progress: Callable[[int, int], None] | None = None
+        self.on_stats: Callable[[EngineStats, EngineStats], None] | None = None  #: counters before and after
         self._config = config
         self._start_process = start_process
         self._live: dict[str, LiveRequest] = {}
@@ -305,7 +306,7 @@ class EngineSupervisor:
             self._started.exception()  # there may be nobody who waits for it
 
     def _take_stats(self, stats: EngineStats) -> None:
-        past = self._past
+        past, before = self._past, self.stats
         self.stats = msgspec.structs.replace(
             stats,
             prompt_tokens=stats.prompt_tokens + past.prompt_tokens,
@@ -316,6 +317,8 @@ class EngineSupervisor:
             steps=stats.steps + past.steps,
             restarts=self._restarts,
         )
+        if self.on_stats is not None:
+            self.on_stats(before, self.stats)
 
     def _set_status(self, status: Status, reason: str | None) -> None:
         self.status = status

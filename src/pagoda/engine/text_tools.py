@@ -29,20 +29,24 @@ class TextTools:
         return self.template
 
 
-def load_text_tools(model_path: Path) -> TextTools:
-    """Reads them from a GGUF file or a model folder. Raises EngineStartError where there is no tokenizer."""
+def load_text_tools(model_path: Path, chat_template: str | None = None) -> TextTools:
+    """Reads them from a GGUF file or a model folder. Raises EngineStartError where there is no tokenizer.
+
+    chat_template: source that replaces the model's own.
+    """
     try:
-        return make_text_tools(load_tokenizer(model_path))
+        return make_text_tools(load_tokenizer(model_path), chat_template)
     except CheckpointError as error:
         raise EngineStartError(str(error)) from error
 
 
-def make_text_tools(tokenizer: Tokenizer) -> TextTools:
-    """Compiles the tokenizer's chat template."""
-    if tokenizer.chat_template is None:
+def make_text_tools(tokenizer: Tokenizer, chat_template: str | None = None) -> TextTools:
+    """Compiles the tokenizer's chat template, or the one that replaces it."""
+    source = chat_template if chat_template is not None else tokenizer.chat_template
+    if source is None:
         return TextTools(tokenizer, None)
     bos, eos = tokenizer.bos_token, tokenizer.eos_token
     try:
-        return TextTools(tokenizer, ChatTemplate(tokenizer.chat_template, bos_token=bos, eos_token=eos))
+        return TextTools(tokenizer, ChatTemplate(source, bos_token=bos, eos_token=eos))
     except TemplateError as error:  # told to those who want to chat; everything else works
         return TextTools(tokenizer, error)
