@@ -19,13 +19,14 @@ from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
 from pagoda.api.metrics import ServerMetrics
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.completions import CompletionRequest
-from pagoda.api.sampling import cap_answer, chat_sampling, completion_sampling, model_defaults
+from pagoda.api.sampling import Limits, cap_answer, chat_sampling, completion_sampling, model_defaults
 from pagoda.engine.config import EngineStats
 from pagoda.engine.outputs import CompletionOutput, Logprob, RequestMetrics, RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.text.gguf_tokenizer import tokenizer_from_gguf
 from pagoda.text.tokenizer import Tokenizer
 
+LIMITS = Limits(max_model_len=512, vocab_size=320)
 MODEL = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "repetition_penalty": 1.05, "do_sample": True}
 
 
@@ -39,37 +40,37 @@ def chat(**fields: Any) -> ChatCompletionRequest:
 
 
 def test_the_models_own_sampling_holds_where_nothing_is_said() -> None:
-    params = chat_sampling(chat(), model_defaults(MODEL, "auto"))
+    params = chat_sampling(chat(), model_defaults(MODEL, "auto"), LIMITS)
     assert (params.temperature, params.top_p, params.top_k, params.repetition_penalty) == (
         0.6,
         0.95,
         20,
         1.05,
     )
-    params = chat_sampling(chat(temperature=0, top_k=-1), model_defaults(MODEL, "auto"))
+    params = chat_sampling(chat(temperature=0, top_k=-1), model_defaults(MODEL, "auto"), LIMITS)
     assert (params.temperature, params.top_p, params.top_k) == (0, 0.95, -1)
-    params = chat_sampling(chat(), model_defaults(MODEL, "vllm"))
+    params = chat_sampling(chat(), model_defaults(MODEL, "vllm"), LIMITS)
     assert (params.temperature, params.top_p, params.top_k) == (1.0, 1.0, 0)
 
 
 def test_limits_of_an_answer() -> None:
-    assert chat_sampling(chat(), {}).max_tokens is None
-    assert chat_sampling(chat(max_tokens=5), {}).max_tokens == 5
-    assert chat_sampling(chat(max_tokens=5, max_completion_tokens=7), {}).max_tokens == 7
+    assert chat_sampling(chat(), {}, LIMITS).max_tokens is None
+    assert chat_sampling(chat(max_tokens=5), {}, LIMITS).max_tokens == 5
+    assert chat_sampling(chat(max_tokens=5, max_completion_tokens=7), {}, LIMITS).max_tokens == 7
     limited = model_defaults({"max_new_tokens": 9}, "auto")
-    assert cap_answer(chat_sampling(chat(), limited), limited, room=100).max_tokens == 9
-    assert cap_answer(chat_sampling(chat(), limited), limited, room=4).max_tokens == 4
-    assert cap_answer(chat_sampling(chat(max_tokens=5), limited), limited, room=4).max_tokens == 5
-    assert cap_answer(chat_sampling(chat(), {}), {}, room=4).max_tokens is None
-    assert completion_sampling(CompletionRequest(prompt="x"), {}).max_tokens == 16
-    assert completion_sampling(CompletionRequest(prompt="x"), limited).max_tokens == 9
-    assert completion_sampling(CompletionRequest(prompt="x", max_tokens=40), limited).max_tokens == 40
+    assert cap_answer(chat_sampling(chat(), limited, LIMITS), limited, room=100).max_tokens == 9
+    assert cap_answer(chat_sampling(chat(), limited, LIMITS), limited, room=4).max_tokens == 4
+    assert cap_answer(chat_sampling(chat(max_tokens=5), limited, LIMITS), limited, room=4).max_tokens == 5
+    assert cap_answer(chat_sampling(chat(), {}, LIMITS), {}, room=4).max_tokens is None
+    assert completion_sampling(CompletionRequest(prompt="x"), {}, LIMITS).max_tokens == 16
+    assert completion_sampling(CompletionRequest(prompt="x"), limited, LIMITS).max_tokens == 9
+    assert completion_sampling(CompletionRequest(prompt="x", max_tokens=40), limited, LIMITS).max_tokens == 40
 
 
 def test_echo_asks_for_the_prompts_logprobs() -> None:
-    params = completion_sampling(CompletionRequest(prompt="x", echo=True, logprobs=3), {})
+    params = completion_sampling(CompletionRequest(prompt="x", echo=True, logprobs=3), {}, LIMITS)
     assert (params.logprobs, params.prompt_logprobs) == (3, 3)
-    assert completion_sampling(CompletionRequest(prompt="x", logprobs=3), {}).prompt_logprobs is None
+    assert completion_sampling(CompletionRequest(prompt="x", logprobs=3), {}, LIMITS).prompt_logprobs is None
 
 
 @pytest.mark.parametrize("kind", ["chat", "text"])

@@ -13,13 +13,17 @@ from pagoda.api.engine_errors import as_api_error
 from pagoda.api.generation import Outputs, start
 from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
 from pagoda.api.model_pool import Lease
-from pagoda.api.prompts import chat_text, encode_text
+from pagoda.api.prompts import chat_prompt, encode_text
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.responses import response_id
-from pagoda.api.sampling import cap_answer, chat_sampling
+from pagoda.api.sampling import Limits, cap_answer, chat_sampling, ranked
+from pagoda.api.settings import ServerSettings
 from pagoda.api.state import ServerState
+from pagoda.api.structured import check_constraint, param_of, structured_outputs
 from pagoda.api.unsupported import check_unsupported
+from pagoda.engine.async_llm import AsyncLLM
 from pagoda.engine.outputs import CompletionOutput
+from pagoda.engine.params import SamplingParams
 from pagoda.text.parsing import AnswerParser, MessageDelta
 
 
@@ -64,6 +68,7 @@ class ChatRun:
     model: str  #: the name in the response
     request: ChatCompletionRequest
     prompt_token_ids: list[int]
+    prompt_text: str
     account: Account
     lease: Lease
     outputs: Outputs
@@ -127,10 +132,9 @@ async def prepare_chat(
 
     headers: of the HTTP request, by lower-case names. Raises ApiError.
     """
-    state.check_serving()
     lease = await state.lease(request.model)
     try:
-        return await _prepare(lease, headers, request)
+        return await _prepare(state, lease, headers, request)
     except Exception as error:
         lease.release()
         raise as_api_error(error) from error
@@ -139,30 +143,47 @@ async def prepare_chat(
         raise
 
 
-async def _prepare(lease: Lease, headers: Mapping[str, str], request: ChatCompletionRequest) -> ChatRun:
+async def _prepare(
+    state: ServerState, lease: Lease, headers: Mapping[str, str], request: ChatCompletionRequest
+) -> ChatRun:
     check_unsupported(request)
-    defaults, llm = lease.model.sampling_defaults, lease.llm
-    params = chat_sampling(request, defaults)
+    settings, llm, defaults = state.settings, lease.llm, lease.model.sampling_defaults
+    limits = Limits(llm.info.max_model_len, llm.info.vocab_size, settings.max_logprobs)
+    constraint = structured_outputs(request)
+    params = ranked(chat_sampling(request, defaults, limits, constraint), request)
+    if constraint is not None:
+        await check_constraint(constraint, param_of(request))
     identity = response_id("chatcmpl", headers, request)
-    text = chat_text(llm, request)
-    prompt = await encode_text(llm, text, params, add_special_tokens=bool(request.add_special_tokens))
-    params = cap_answer(params, defaults, llm.info.max_model_len - len(prompt))
-    outputs = start(llm, [prompt], params, request, identity, stream=bool(request.stream))
-    formatter = None
-    if request.logprobs:
-        as_ids = bool(request.return_tokens_as_token_ids)
-        formatter = LogprobFormatter(llm.tokenizer, request.top_logprobs or 0, as_ids=as_ids)
-    account = Account(lease.model.metrics, [prompt], params)
+    prompt = await chat_prompt(llm, settings, request, request.messages, request.tools)
+    special = bool(request.add_special_tokens)
+    token_ids = await encode_text(llm, prompt.text, params, add_special_tokens=special)
+    params = cap_answer(params, defaults, llm.info.max_model_len - len(token_ids))
+    outputs = start(llm, [token_ids], params, request, identity, stream=bool(request.stream))
     return ChatRun(
         id=identity,
         created=int(time.time()),
         model=lease.name,
         request=request,
-        prompt_token_ids=prompt,
-        account=account,
+        prompt_token_ids=token_ids,
+        prompt_text=prompt.text,
+        account=Account(lease.model.metrics, [token_ids], params),
         lease=lease,
         outputs=outputs,
-        formatter=formatter,
+        formatter=_formatter(llm, settings, request, params),
+    )
+
+
+def _formatter(
+    llm: AsyncLLM, settings: ServerSettings, request: ChatCompletionRequest, params: SamplingParams
+) -> LogprobFormatter | None:
+    if not request.logprobs and not request.logprob_token_ids:
+        return None
+    as_ids = request.return_tokens_as_token_ids
+    return LogprobFormatter(
+        llm.tokenizer,
+        params.logprobs or 0,
+        as_ids=settings.return_tokens_as_token_ids if as_ids is None else as_ids,
+        listed=params.logprob_token_ids,
     )
 
 

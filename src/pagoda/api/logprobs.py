@@ -14,12 +14,17 @@ Position = Mapping[int, Logprob]
 
 
 class LogprobFormatter:
-    """Writes the positions of one request. `top`: how many alternatives; as_ids: tokens as "token_id:ID"."""
+    """Writes the positions of one request. `top`: how many alternatives; as_ids: tokens as "token_id:ID";
+    listed: tokens that are reported wherever they rank.
+    """
 
-    def __init__(self, tokenizer: Tokenizer, top: int, *, as_ids: bool = False) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, top: int, *, as_ids: bool = False, listed: Sequence[int] = ()
+    ) -> None:
         self._tokenizer = tokenizer
         self._top = top
         self._as_ids = as_ids
+        self._listed = frozenset(listed)
 
     def chat(self, token_ids: Sequence[int], positions: Sequence[Position]) -> dict[str, Any]:
         """`logprobs` of a chat choice. `bytes` are the token's own, also where it is a part of a
@@ -27,7 +32,8 @@ class LogprobFormatter:
         """
         content = []
         for token_id, position in zip(token_ids, positions, strict=True):
-            ranked = sorted(position.items(), key=lambda item: item[1].rank or 0)[: self._top]
+            ranked = sorted(position.items(), key=lambda item: item[1].rank or 0)
+            ranked = [*ranked[: self._top], *self._beyond(ranked)]
             entry = self._chat_entry(token_id, position[token_id])
             entry["top_logprobs"] = [self._chat_entry(other, found) for other, found in ranked]
             content.append(entry)
@@ -58,10 +64,15 @@ class LogprobFormatter:
             for index in [
                 token_id,
                 *others[: self._top],
+                *[other for other in others[self._top :] if other in self._listed],
             ]:  # of tokens that are spelled alike the first counts
                 named.setdefault(self._name(index), _finite(position[index].logprob))
             top.append(named)
         return {"text_offset": offsets, "token_logprobs": chosen, "tokens": tokens, "top_logprobs": top}
+
+    def _beyond(self, ranked: Sequence[tuple[int, Logprob]]) -> list[tuple[int, Logprob]]:
+        """The listed tokens that are not among the top ones."""
+        return [item for item in ranked[self._top :] if item[0] in self._listed] if self._listed else []
 
     def _chat_entry(self, token_id: int, found: Logprob) -> dict[str, Any]:
         spelled = self._tokenizer.token_bytes(token_id)

@@ -9,7 +9,31 @@ from pydantic import BaseModel, Field
 from pagoda.api.protocol.common import GenerationRequest, PromptLogprobs, ResponseMetrics, Usage
 
 
-class ChatCompletionRequest(GenerationRequest):
+class ChatFields(GenerationRequest):
+    """How a conversation becomes a prompt."""
+
+    add_generation_prompt: bool | None = Field(
+        None, description="Let the template open the answer (default)."
+    )
+    continue_final_message: bool | None = Field(None, description="Go on writing the last message.")
+    chat_template: str | None = Field(
+        None, description="A template for this request, where the server trusts those of requests."
+    )
+    chat_template_kwargs: dict[str, Any] | None = Field(None, description="Variables for the chat template.")
+    documents: list[dict[str, Any]] | None = Field(None, description="Documents for templates that use them.")
+    tools: list[dict[str, Any]] | None = Field(None, description="Functions that the model may call.")
+    tool_choice: str | dict[str, Any] | None = Field(
+        None, description='"none", "auto" (default with tools), "required", or a function by name.'
+    )
+    parallel_tool_calls: bool | None = Field(None, description="Several calls in one answer (default).")
+    reasoning_effort: str | None = Field(None, description='"none" turns thinking off where the model can.')
+    enable_thinking: bool | None = Field(
+        None, description="DashScope's spelling of chat_template_kwargs.enable_thinking."
+    )
+    include_reasoning: bool | None = Field(None, description="false: leave the reasoning out of the answer.")
+
+
+class ChatCompletionRequest(ChatFields):
     messages: list[dict[str, Any]] = Field(
         description='The conversation: objects with "role" and "content" (a text, or a list of text parts).'
     )
@@ -17,14 +41,13 @@ class ChatCompletionRequest(GenerationRequest):
         None, description="Most tokens of an answer; before max_tokens."
     )
     logprobs: bool | None = Field(None, description="Give the log-probability of each token.")
-    top_logprobs: int | None = Field(None, description="And those of so many most probable tokens, up to 20.")
-    add_generation_prompt: bool | None = Field(
-        None, description="Let the template open the answer (default)."
+    top_logprobs: int | None = Field(
+        None, description="And those of so many most probable tokens; -1: of all."
     )
-    continue_final_message: bool | None = Field(None, description="Go on writing the last message.")
-    chat_template_kwargs: dict[str, Any] | None = Field(None, description="Variables for the chat template.")
-    documents: list[dict[str, Any]] | None = Field(None, description="Documents for templates that use them.")
-    reasoning_effort: str | None = Field(None, description='"none" turns thinking off where the model can.')
+    echo: bool | None = Field(
+        None, description="Give the last message before the answer, where both have one role."
+    )
+    return_prompt_text: bool | None = Field(None, description="Give the text that the template made.")
 
 
 class TopLogprob(BaseModel):
@@ -41,14 +64,25 @@ class ChatLogprobs(BaseModel):
     content: list[TokenLogprob]
 
 
+class FunctionCall(BaseModel):
+    name: str
+    arguments: str = Field(description="JSON text.")
+
+
+class ToolCall(BaseModel):
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
 class ChatMessage(BaseModel):
-    role: Literal["assistant"] = "assistant"
+    """`reasoning` and `reasoning_content` are the same, for clients that read either."""
+
+    role: str = "assistant"
     content: str | None
     refusal: None = None
-    annotations: None = None
     audio: None = None
-    function_call: None = None
-    tool_calls: list[dict[str, Any]] = []
+    tool_calls: list[ToolCall] = []
     reasoning: str | None = None
     reasoning_content: str | None = None
 
@@ -73,13 +107,31 @@ class ChatCompletion(BaseModel):
     usage: Usage
     prompt_logprobs: PromptLogprobs | None = None
     prompt_token_ids: list[int] | None = None
+    prompt_text: str | None = None
     kv_transfer_params: None = None
     metrics: ResponseMetrics | None = None
 
 
+class FunctionCallDelta(BaseModel):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallChunk(BaseModel):
+    """The first of a call has id, type and name; later ones add to the arguments."""
+
+    index: int
+    id: str | None = None
+    type: Literal["function"] | None = None
+    function: FunctionCallDelta
+
+
 class ChatDelta(BaseModel):
-    role: Literal["assistant"] | None = None
+    role: str | None = None
     content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[ToolCallChunk] | None = None
 
 
 class ChatChunkChoice(BaseModel):
@@ -100,4 +152,5 @@ class ChatCompletionChunk(BaseModel):
     system_fingerprint: str | None = None
     usage: Usage | None = None
     prompt_token_ids: list[int] | None = None
+    prompt_text: str | None = None
     metrics: ResponseMetrics | None = None

@@ -22,9 +22,10 @@ from pagoda.api.openapi import documented
 from pagoda.api.prompts import encode_text
 from pagoda.api.protocol.completions import Completion, CompletionRequest
 from pagoda.api.responses import FINGERPRINT, response_id, shows_usage, whole_response
-from pagoda.api.sampling import completion_sampling
+from pagoda.api.sampling import Limits, completion_sampling, ranked
 from pagoda.api.sse import DONE, EventStream
-from pagoda.api.state import state_of
+from pagoda.api.state import ServerState, state_of
+from pagoda.api.structured import check_constraint, param_of, structured_outputs
 from pagoda.api.unsupported import check_unsupported
 from pagoda.engine.async_llm import AsyncLLM
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
@@ -78,7 +79,7 @@ async def create_completion(http: Request) -> Response:
     request = await read_body(http, CompletionRequest, state.settings.max_body_bytes)
     lease = await state.lease(request.model)
     try:
-        work = await _prepare(lease, http, request)
+        work = await _prepare(state, lease, http, request)
     except Exception as error:
         lease.release()
         raise as_api_error(error) from error
@@ -90,10 +91,15 @@ async def create_completion(http: Request) -> Response:
     return await whole_response(http, state, _whole(work), work.close)
 
 
-async def _prepare(lease: Lease, http: Request, request: CompletionRequest) -> _Work:
+async def _prepare(state: ServerState, lease: Lease, http: Request, request: CompletionRequest) -> _Work:
     check_unsupported(request)
-    llm = lease.llm
-    params = completion_sampling(request, lease.model.sampling_defaults)
+    llm, settings = lease.llm, state.settings
+    limits = Limits(llm.info.max_model_len, llm.info.vocab_size, settings.max_logprobs)
+    constraint = structured_outputs(request)
+    params = completion_sampling(request, lease.model.sampling_defaults, limits, constraint)
+    params = ranked(params, request)
+    if constraint is not None:
+        await check_constraint(constraint, param_of(request))
     listed = _listed(request.prompt)
     if len(listed) * params.n > MAX_ANSWERS:
         message = f"{len(listed)} prompts with n={params.n} ask for more than {MAX_ANSWERS} answers at once."
@@ -104,8 +110,13 @@ async def _prepare(lease: Lease, http: Request, request: CompletionRequest) -> _
     outputs = start(llm, token_ids, params, request, identity, stream=bool(request.stream))
     formatter = None
     if request.logprobs is not None:
-        as_ids = bool(request.return_tokens_as_token_ids)
-        formatter = LogprobFormatter(llm.tokenizer, request.logprobs, as_ids=as_ids)
+        as_ids = request.return_tokens_as_token_ids
+        formatter = LogprobFormatter(
+            llm.tokenizer,
+            params.logprobs or 0,
+            as_ids=settings.return_tokens_as_token_ids if as_ids is None else as_ids,
+            listed=params.logprob_token_ids,
+        )
     account = Account(lease.model.metrics, token_ids, params)
     return _Work(
         request, identity, int(time.time()), lease.name, params, prompts, outputs, account, formatter, lease

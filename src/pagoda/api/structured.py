@@ -1,0 +1,165 @@
+"""What the text of an answer must be: every spelling of requests becomes one StructuredOutputsParams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from pagoda.api.errors import bad_request
+from pagoda.api.protocol.common import StructuredFields
+from pagoda.engine.grammar import check_grammar
+from pagoda.engine.structured_outputs import KINDS, ParameterError, StructuredOutputsParams
+
+_FORMATS = "text, json_object, json_schema, structural_tag"
+_OPTIONS = ("disable_any_whitespace", "disable_additional_properties", "whitespace_pattern")
+_KNOWN = {*KINDS, *_OPTIONS, "disable_fallback"}
+
+_NOTHING: tuple[object, ...] = (None, "", [], False)  #: values of old fields that ask for nothing
+
+#: the spellings of vLLM before 0.12, and what they are called today
+OLD_SPELLINGS = {
+    "guided_json": "json",
+    "guided_regex": "regex",
+    "guided_choice": "choice",
+    "guided_grammar": "grammar",
+    "guided_json_object": "json_object",
+    "guided_whitespace_pattern": "whitespace_pattern",
+}
+
+
+def structured_outputs(request: StructuredFields) -> StructuredOutputsParams | None:
+    """The constraint that a request asks for, None where it asks for none. Raises ApiError 400.
+
+    `json_object` gives way to a constraint that says more; two others are a contradiction.
+    """
+    wanted: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for source, values in (
+        ("response_format", _from_format(request.response_format)),
+        ("structured_outputs", _from_structured(request.structured_outputs)),
+        ("guided_json and kin", _from_guided(request)),
+    ):
+        for name, value in values.items():
+            wanted[name] = value
+            sources[name] = source
+    kinds = [name for name in KINDS if name in wanted]
+    if len(kinds) > 1 and "json_object" in kinds:
+        kinds.remove("json_object")
+        del wanted["json_object"]
+    if not kinds:
+        return None
+    if len(kinds) > 1:
+        named = " and ".join(f"{sources[kind]} ({kind})" for kind in kinds)
+        raise bad_request(
+            "You can only use one kind of structured outputs constraint but multiple are specified: "
+            f"{named}.",
+            "structured_outputs",
+        )
+    try:
+        return StructuredOutputsParams(**wanted)
+    except ParameterError as error:
+        raise bad_request(str(error), sources[kinds[0]].partition(" ")[0]) from error
+
+
+async def check_constraint(constraint: StructuredOutputsParams, param: str) -> None:
+    """Sees whether a constraint can be compiled, without holding up others. Raises ApiError 400."""
+    try:
+        await asyncio.to_thread(check_grammar, constraint)
+    except ParameterError as error:
+        raise bad_request(str(error), param) from error
+
+
+def param_of(request: StructuredFields) -> str:
+    """The field of a request that a constraint came from."""
+    if request.response_format is not None:
+        return "response_format"
+    if request.structured_outputs is not None:
+        return "structured_outputs"
+    return next((name for name in OLD_SPELLINGS if getattr(request, name)), "structured_outputs")
+
+
+def old_spellings(request: StructuredFields) -> list[str]:
+    """One line for the log about each field that has another name today."""
+    lines = [
+        f"{old} is the old spelling of structured_outputs: {{{now!r}: ...}}; it works here, vLLM ignores it"
+        for old, now in OLD_SPELLINGS.items()
+        if getattr(request, old) not in _NOTHING
+    ]
+    if request.guided_decoding_backend is not None:
+        lines.append("guided_decoding_backend changes nothing: llguidance makes all grammars")
+    return lines
+
+
+def _from_format(given: dict[str, Any] | str | None) -> dict[str, Any]:
+    if given is None:
+        return {}
+    wanted = {"type": given} if isinstance(given, str) else given
+    kind = wanted.get("type")
+    if kind == "text":
+        return {}
+    if kind == "json_object":
+        schema = wanted.get("schema")
+        return {"json_object": True} if schema is None else {"json": _schema(schema)}
+    if kind == "json_schema":
+        inner = wanted.get("json_schema")
+        schema = inner.get("schema") if isinstance(inner, dict) else wanted.get("schema")
+        if schema is None:
+            raise bad_request(
+                "response_format of type json_schema needs the schema: "
+                '{"type": "json_schema", "json_schema": {"name": "...", "schema": {...}}}.',
+                "response_format",
+            )
+        return {"json": _schema(schema)}
+    if kind == "structural_tag":
+        return {"structural_tag": wanted}
+    raise bad_request(
+        f"response_format.type is {_short(kind)}; it must be one of {_FORMATS}.", "response_format"
+    )
+
+
+def _schema(schema: Any) -> Any:
+    if not isinstance(schema, dict | bool | str):
+        raise bad_request("response_format has a schema that is no object.", "response_format")
+    return schema
+
+
+def _from_structured(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not given:
+        return {}
+    values = {name: value for name, value in given.items() if value is not None}
+    unknown = sorted(name for name in values if name not in _KNOWN and not name.startswith("_"))
+    if unknown:
+        raise bad_request(
+            f"structured_outputs has no {_short(unknown[0])}; it knows {', '.join(KINDS)}.",
+            "structured_outputs",
+        )
+    if not any(name in KINDS for name in values):
+        raise bad_request(
+            f"structured_outputs needs one of {', '.join(KINDS)}, but none is given.", "structured_outputs"
+        )
+    if not isinstance(values.get("json", ""), dict | bool | str):
+        raise bad_request("structured_outputs.json must be a JSON Schema.", "structured_outputs")
+    if not isinstance(values.get("choice", []), list):
+        raise bad_request("structured_outputs.choice must be a list of strings.", "structured_outputs")
+    if not isinstance(values.get("structural_tag", ""), dict | str):
+        raise bad_request(
+            "structured_outputs.structural_tag must be an object or its JSON text.", "structured_outputs"
+        )
+    for name in ("json_object", "disable_any_whitespace", "disable_additional_properties"):
+        if not isinstance(values.get(name, False), bool):
+            raise bad_request(f"structured_outputs.{name} must be true or false.", "structured_outputs")
+    return {name: value for name, value in values.items() if name in _KNOWN}
+
+
+def _from_guided(request: StructuredFields) -> dict[str, Any]:
+    return {
+        now: getattr(request, old)
+        for old, now in OLD_SPELLINGS.items()
+        if getattr(request, old) not in _NOTHING
+    }
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
