@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pagoda.engine.config import EngineConfig
-from pagoda.engine.loading import cache_block_bytes, estimate_weight_bytes
-from pagoda.engine.sizes import ConfigurationError, choose_sizes, least_bytes, within_limit
+from pagoda.engine.loading import plan_model
+from pagoda.engine.runner import purpose_of
+from pagoda.engine.sizes import ConfigurationError, least_bytes
 from pagoda.execute.base import BLOCK_SIZE
-from pagoda.models import build_program
 from pagoda.weights import open_checkpoint
 from pagoda.weights.checkpoint import CheckpointError
 
@@ -34,19 +34,16 @@ def forecast(config: EngineConfig, available: int | None) -> Forecast:
 
         info = load_scripted(config).info
         return Forecast(info.max_model_len, info.weight_bytes + info.cache_bytes)
-    checkpoint = open_checkpoint(Path(config.model_path), config.quantization)
+    purpose = purpose_of(config)
+    checkpoint = open_checkpoint(Path(config.model_path), config.quantization, purpose)
     try:
-        program = build_program(checkpoint.config)
-        weights = estimate_weight_bytes(program, checkpoint.path, config)
-        block = cache_block_bytes(program, config.executor)
-        available = within_limit(available, config)
-        sizes = choose_sizes(config, checkpoint.config.max_position_embeddings, block, weights, available)
+        plan = plan_model(config, checkpoint, purpose, available)
     except (CheckpointError, ConfigurationError):
         raise
     except ValueError as error:
         raise ConfigurationError(f"{config.model_path} cannot be served: {error}") from error
     finally:
         checkpoint.close()
-    context = -(-sizes.max_model_len // BLOCK_SIZE) * block
-    least = least_bytes(config, weights, context)
-    return Forecast(sizes.max_model_len, least)
+    context = plan.sizes.max_model_len
+    context_bytes = -(-context // BLOCK_SIZE) * plan.block_bytes
+    return Forecast(context, least_bytes(config, plan.weight_bytes, context_bytes))

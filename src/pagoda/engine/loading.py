@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pagoda.engine.config import EngineConfig, EngineInfo
+from pagoda.engine.config import EngineConfig, EngineInfo, PoolingInfo
 from pagoda.engine.memory import available_bytes
 from pagoda.engine.pooling_model import for_whole_sequences, read_pooling, trained_length
 from pagoda.engine.runner import purpose_of
@@ -60,6 +60,42 @@ def load_model(config: EngineConfig, progress: Progress | None = None) -> Loaded
         checkpoint.close()
 
 
+@dataclass(frozen=True, slots=True)
+class ModelPlan:
+    """What a checkpoint becomes under a configuration, before its weights are read.
+
+    weight_bytes: an estimate. block_bytes: of a cache block over all layers.
+    """
+
+    program: Program
+    pooling: PoolingInfo | None
+    weight_bytes: int
+    block_bytes: int
+    sizes: EngineSizes
+
+
+def plan_model(
+    config: EngineConfig, checkpoint: Checkpoint, purpose: Purpose, available: int | None
+) -> ModelPlan:
+    """Chooses the sizes. available: memory that there is; None when unknown.
+
+    Raises ConfigurationError, CheckpointError, or ValueError for what nothing here can run.
+    """
+    program = build_program(checkpoint.config, purpose)
+    pooling = read_pooling(config, checkpoint, program) if purpose == "pooling" else None
+    weight_bytes = estimate_weight_bytes(program, checkpoint.path, config)
+    block_bytes = cache_block_bytes(program, config.executor)
+    longest = trained_length(checkpoint) if pooling else checkpoint.config.max_position_embeddings
+    sizes = choose_sizes(
+        config if program.causal else for_whole_sequences(config, longest, block_bytes),
+        longest,
+        block_bytes,
+        weight_bytes,
+        within_limit(available, config),
+    )
+    return ModelPlan(program, pooling, weight_bytes, block_bytes, sizes)
+
+
 def _load(
     config: EngineConfig,
     checkpoint: Checkpoint,
@@ -67,23 +103,13 @@ def _load(
     started: float,
     progress: Progress | None,
 ) -> LoadedModel:
-    program = build_program(checkpoint.config, purpose)
-    pooling = read_pooling(config, checkpoint, program) if purpose == "pooling" else None
-    estimate = estimate_weight_bytes(program, checkpoint.path, config)
+    plan = plan_model(config, checkpoint, purpose, available_bytes())
+    program, sizes = plan.program, plan.sizes
 
     def in_bytes(done: int, total: int) -> None:
         if progress is not None:
-            progress(estimate * done // max(total, 1), estimate)
+            progress(plan.weight_bytes * done // max(total, 1), plan.weight_bytes)
 
-    block_bytes = cache_block_bytes(program, config.executor)
-    longest = trained_length(checkpoint) if pooling else checkpoint.config.max_position_embeddings
-    sizes = choose_sizes(
-        config if program.causal else for_whole_sequences(config, longest, block_bytes),
-        longest,
-        block_bytes,
-        estimate,
-        within_limit(available_bytes(), config),
-    )
     executor, details = _make_executor(config, program, checkpoint, sizes, in_bytes)
     generation_config = {**config.generation_config, **plain(checkpoint.generation_config)}
     info = EngineInfo(
@@ -101,7 +127,7 @@ def _load(
         eos_token_ids=end_tokens(checkpoint.config.eos_token_ids, generation_config),
         generation_config=generation_config,
         runner=purpose,
-        pooling=pooling,
+        pooling=plan.pooling,
         notes=sizes.notes,
         **details,
     )
