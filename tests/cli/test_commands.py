@@ -8,7 +8,8 @@ import typer
 from tests.cli.command import one_line, pagoda
 
 import pagoda as package
-from pagoda.cli.main import COMMANDS, run
+from pagoda.cli.commands import COMMANDS
+from pagoda.cli.main import run
 from pagoda.cli.options import parse_count
 
 

@@ -64,6 +64,7 @@ class ServerSettings:
     log_outputs: bool = False
     max_log_len: int | None = None
     access_log: bool = False
+    quiet_paths: tuple[str, ...] = ()  #: of these the access log says nothing
     stats_log_seconds: float = 10.0  #: between lines about throughput in the log; 0 means none
     ssl_keyfile: Path | None = None
     ssl_certfile: Path | None = None

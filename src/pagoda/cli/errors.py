@@ -9,6 +9,10 @@ class UsageError(ValueError):
     """What was asked for cannot be done; the message is one line: what is wrong and what to do."""
 
 
+class WrongUsageError(ValueError):
+    """The command line itself is wrong; the message is one line, and help is named after it."""
+
+
 # Modules whose errors carry a line for the user; one that was never imported cannot have raised any.
 _USER_ERRORS = (
     ("pagoda.hub.errors", "HubError"),

@@ -10,75 +10,50 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from typer.core import TyperGroup
-from typer.main import get_command
+from pagoda.cli.errors import WrongUsageError, is_user_error
 
-from pagoda.cli.errors import is_user_error
-
-COMMANDS = ("up", "serve", "chat", "pull", "list", "inspect", "doctor")
-
-# The base of what typer raises for a wrong option or argument; where it lives depends on the version.
-_USAGE_ERROR = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
-
-
-class _Commands(TyperGroup):
-    """The commands in the order of COMMANDS, each imported when it is asked for."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
-            return None
-        module = import_module(f"pagoda.cli.{cmd_name}")
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(name=cmd_name)(module.command)
-        return get_command(app)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from pagoda import __version__
-
-        typer.echo(f"pagoda {__version__}")
-        raise typer.Exit
-
-
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
-    ] = False,
-) -> None:
-    """Pagoda: a private LLM service on this machine, with its own engine, an OpenAI-compatible API, and a
-    chat in the browser or the terminal.
-
-    Start with `pagoda up`: it fetches a small model and serves a chat at http://127.0.0.1:8000.
-    """
+#: commands with the grammar of vLLM's (cli/flags); typer, which takes a while to import, has the others
+OWN_GRAMMAR = ("serve",)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the command line; returns the exit code: 0, 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
-    app = typer.Typer(cls=_Commands, callback=_root, add_completion=False, rich_markup_mode=None)
+    command = arguments[0] if arguments else ""
     try:
-        code = get_command(app)(list(arguments) or ["--help"], prog_name="pagoda", standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except (KeyboardInterrupt, typer.Abort):
+        if command in OWN_GRAMMAR:
+            code: int = import_module(f"pagoda.cli.{command.replace('-', '_')}").run(arguments[1:])
+            return code
+        from pagoda.cli.commands import run_typer
+
+        return run_typer(arguments)
+    except KeyboardInterrupt:
         return _fail("stopped", 130)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        if _is_abort(error):
+            return _fail("stopped", 130)
         if os.environ.get("PAGODA_DEBUG"):
             raise
-        if isinstance(error, _USAGE_ERROR):
+        if isinstance(error, WrongUsageError):
+            return _fail(f"{str(error).rstrip('.')} (see `pagoda {command} --help`)", 2)
+        if _is_typers(error, "ClickException"):
             return _usage_failure(error)
         if is_user_error(error):
             return _fail(str(error), 1)
         return _fail(f"internal error: {type(error).__name__}: {error} (PAGODA_DEBUG=1 shows where)", 1)
+
+
+def _is_typers(error: Exception, name: str) -> bool:
+    """Whether an error is of typer's class of that name; where the class lives depends on typer's version."""
+    return "typer" in sys.modules and any(base.__name__ == name for base in type(error).__mro__)
+
+
+def _is_abort(error: Exception) -> bool:
+    return _is_typers(error, "Abort")
 
 
 def _usage_failure(error: Any) -> int:

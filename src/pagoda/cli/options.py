@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import enum
-import re
 from typing import Annotated
 
 import typer
 
-_DECIMAL = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+from pagoda.cli.flags.values import read_count
 
 
 def parse_count(text: str) -> int:
-    """A positive whole number, with vLLM's suffixes: 32k is 32,000 and 32K is 32,768.
-
-    So are m, g, t and M, G, T. Raises typer.BadParameter.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmgtKMGT]?)", text.strip())
-    if not found:
-        raise typer.BadParameter(f"{text!r} is not a number such as 4096, 32k (32,000) or 32K (32,768)")
-    factor = (_DECIMAL | _BINARY).get(found[2], 1)
-    value = float(found[1]) * factor
-    if value < 1 or value != int(value):
-        raise typer.BadParameter(f"{text!r} must come to a whole number of at least 1")
-    return int(value)
+    """A positive whole number such as 4096, 32k or 32K (see `read_count`). Raises typer.BadParameter."""
+    try:
+        return read_count(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 class Quantization(enum.StrEnum):

@@ -42,8 +42,9 @@ class ServiceOptions:
     """What a service is asked to be.
 
     models: the first is the default one. engine, server: settings that are completed for each model: the
-    model's path and names are filled in here. max_loaded_models, keep_alive: how many models are in memory at
-    a time, and for how many seconds without a request; None means no limit.
+    model's path and names are filled in here. max_loaded_models, keep_alive, model_memory: how many models
+    are in memory at a time, for how many seconds without a request (negative: for ever), and in how many
+    bytes together; None means not said.
     """
 
     models: tuple[ModelChoice, ...]
@@ -56,6 +57,7 @@ class ServiceOptions:
     lora_modules: tuple[LoraModule, ...] = ()
     max_loaded_models: int | None = None
     keep_alive: float | None = None
+    model_memory: int | None = None
     web: bool = True
     offline: bool = False
     open_browser: bool = False

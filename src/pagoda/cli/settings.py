@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-def api_keys(given: Sequence[str] | None) -> tuple[str, ...]:
+def api_keys(given: Sequence[str] | None, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """Keys of the command line, else of $PAGODA_API_KEY, else of $VLLM_API_KEY; several parted by commas."""
     if given:
         return tuple(given)
-    from_environment = os.environ.get("PAGODA_API_KEY") or os.environ.get("VLLM_API_KEY") or ""
+    from_environment = environ.get("PAGODA_API_KEY") or environ.get("VLLM_API_KEY") or ""
     return tuple(key.strip() for key in from_environment.split(",") if key.strip())
 
 

@@ -1,0 +1,233 @@
+"""Flags of the HTTP server."""
+
+from __future__ import annotations
+
+from pagoda.cli.flags.flag import Effect, Flag, Group, Kind
+
+SERVER = Group(
+    "Server",
+    "where it listens, who may use it, what it writes to its log",
+    also=("frontend",),
+    flags=(
+        Flag(
+            name="host",
+            kind=Kind.TEXT,
+            metavar="HOST",
+            default="127.0.0.1",
+            help="Address to listen on. Unlike vllm serve, which listens everywhere, only this machine "
+            "reaches "
+            "the server unless you say --host 0.0.0.0.",
+        ),
+        Flag(
+            name="port",
+            kind=Kind.INTEGER,
+            metavar="PORT",
+            default="8000",
+            least=0,
+            most=65535,
+            help="Port to listen on; 0 takes a free one.",
+        ),
+        Flag(
+            name="uds",
+            kind=Kind.TEXT,
+            metavar="PATH",
+            help="A Unix domain socket to listen on, instead of host and port.",
+        ),
+        Flag(
+            name="api-key",
+            kind=Kind.WORDS,
+            metavar="KEY ...",
+            default="$PAGODA_API_KEY or $VLLM_API_KEY",
+            help="Keys of which a request below /v1 must bring one; without any, whoever reaches the port "
+            "may "
+            "use it.",
+        ),
+        Flag(
+            name="served-model-name",
+            kind=Kind.WORDS,
+            default="the model as given",
+            target="server.served_model_names",
+            help="Names of the model in the API; the first is the one in answers.",
+        ),
+        Flag(
+            name="root-path",
+            kind=Kind.TEXT,
+            metavar="PATH",
+            target="server.root_path",
+            help="The path under which a reverse proxy shows the server, such as /llm.",
+        ),
+        Flag(
+            name="ssl-keyfile",
+            kind=Kind.TEXT,
+            metavar="FILE",
+            help="Private key of the certificate: the server speaks HTTPS.",
+        ),
+        Flag(
+            name="ssl-certfile", kind=Kind.TEXT, metavar="FILE", help="Certificate with its chain, for HTTPS."
+        ),
+        Flag(
+            name="ssl-ca-certs",
+            kind=Kind.TEXT,
+            metavar="FILE",
+            effect=Effect.REFUSED,
+            help="clients are told apart by API keys, not by certificates; put a proxy in front for that",
+        ),
+        Flag(
+            name="ssl-cert-reqs",
+            kind=Kind.INTEGER,
+            effect=Effect.NONE,
+            silent=(0,),
+            help="clients are not asked for certificates; put a proxy in front for that",
+        ),
+        Flag(
+            name="enable-ssl-refresh",
+            kind=Kind.SWITCH,
+            effect=Effect.NONE,
+            silent=(False,),
+            help="a new certificate is read at the next start",
+        ),
+        Flag(
+            name="allowed-origins",
+            kind=Kind.LIST,
+            default='["*"]',
+            target="server.allowed_origins",
+            help="Web pages that may call the API from a browser (CORS).",
+        ),
+        Flag(
+            name="allowed-methods",
+            kind=Kind.LIST,
+            default='["*"]',
+            target="server.allowed_methods",
+            help="HTTP methods that pages of other origins may use (CORS).",
+        ),
+        Flag(
+            name="allowed-headers",
+            kind=Kind.LIST,
+            default='["*"]',
+            target="server.allowed_headers",
+            help="HTTP headers that pages of other origins may send (CORS).",
+        ),
+        Flag(
+            name="allow-credentials",
+            kind=Kind.SWITCH,
+            default="off",
+            target="server.allow_credentials",
+            help="Pages of other origins may send cookies (CORS).",
+        ),
+        Flag(
+            name="middleware",
+            kind=Kind.WORDS,
+            metavar="IMPORT.PATH ...",
+            effect=Effect.REFUSED,
+            silent=([],),
+            help="foreign code does not run inside the server; put a proxy in front of it",
+        ),
+        Flag(
+            name="enable-request-id-headers",
+            kind=Kind.SWITCH,
+            default="off",
+            target="server.request_id_headers",
+            help="Answers carry the X-Request-Id of their request.",
+        ),
+        Flag(
+            name="disable-fastapi-docs",
+            kind=Kind.SWITCH,
+            default="off",
+            target="server.docs",
+            inverted=True,
+            help="No /docs, /redoc and /openapi.json.",
+        ),
+        Flag(
+            name="shutdown-timeout",
+            kind=Kind.NUMBER,
+            default="0",
+            metavar="SECONDS",
+            least=0,
+            target="server.shutdown_timeout",
+            help="How long running requests may go on after the server was told to stop.",
+        ),
+        Flag(
+            name="enable-log-requests",
+            kind=Kind.SWITCH,
+            default="off",
+            target="server.log_requests",
+            help="Write each request to the log.",
+        ),
+        Flag(
+            name="enable-log-outputs",
+            kind=Kind.SWITCH,
+            default="off",
+            target="server.log_outputs",
+            help="Write each answer to the log, where requests are written.",
+        ),
+        Flag(
+            name="max-log-len",
+            kind=Kind.COUNT,
+            target="server.max_log_len",
+            metavar="CHARACTERS",
+            help="Most characters of a prompt or an answer in the log.",
+        ),
+        Flag(
+            name="disable-log-stats",
+            kind=Kind.SWITCH,
+            default="off",
+            help="No lines about throughput in the log.",
+        ),
+        Flag(
+            name="disable-uvicorn-access-log",
+            kind=Kind.SWITCH,
+            default="on",
+            target="server.access_log",
+            inverted=True,
+            help="Requests are not listed in the log unless --no-disable-uvicorn-access-log asks for it.",
+        ),
+        Flag(
+            name="disable-access-log-for-endpoints",
+            kind=Kind.TEXT,
+            metavar="PATHS",
+            help="Paths, parted by commas, whose requests are not listed where requests are.",
+        ),
+        Flag(
+            name="uvicorn-log-level",
+            kind=Kind.TEXT,
+            effect=Effect.NONE,
+            silent=("info",),
+            choices=("critical", "error", "warning", "info", "debug", "trace"),
+            help="the server has one log; VLLM_LOGGING_LEVEL sets its level",
+        ),
+        Flag(
+            name="log-config-file",
+            kind=Kind.TEXT,
+            metavar="FILE",
+            effect=Effect.NONE,
+            help="the server writes its log to standard error",
+        ),
+        Flag(
+            name="api-server-count",
+            kind=Kind.INTEGER,
+            short=("-asc",),
+            effect=Effect.NONE,
+            silent=(1,),
+            help="one process answers all requests; the engine has a process of its own",
+        ),
+        Flag(
+            name="enable-server-load-tracking",
+            kind=Kind.SWITCH,
+            effect=Effect.NONE,
+            silent=(True,),
+            help="/load always tells how many requests are being answered",
+        ),
+        Flag(
+            name="h11-max-incomplete-event-size",
+            kind=Kind.COUNT,
+            effect=Effect.NONE,
+            help="the size of HTTP headers has a fixed limit",
+        ),
+        Flag(
+            name="h11-max-header-count",
+            kind=Kind.COUNT,
+            effect=Effect.NONE,
+            help="the size of HTTP headers has a fixed limit",
+        ),
+    ),
+)

@@ -1,0 +1,12 @@
+"""The flags of `pagoda serve`, group by group."""
+
+from __future__ import annotations
+
+from pagoda.cli.flags.chat import CHAT
+from pagoda.cli.flags.engine import MEMORY, OTHER, OWN, PARALLEL
+from pagoda.cli.flags.flag import Table
+from pagoda.cli.flags.model import MODEL
+from pagoda.cli.flags.old import OLD
+from pagoda.cli.flags.server import SERVER
+
+SERVE = Table((MODEL, SERVER, CHAT, MEMORY, PARALLEL, OTHER, OWN, OLD))
