@@ -28,6 +28,8 @@ def tokenizer_from_folder(folder: Path) -> Tokenizer:
         content = file.read_text("utf-8")
         decoder = json.loads(content).get("decoder")
         backend = Backend.from_str(content)
+        backend.no_truncation()  # what a file says of these is how its maker used it
+        backend.no_padding()
     except Exception as error:  # the tokenizers library raises plain Exception
         raise CheckpointError(f"{file} cannot be read: {error}") from error
     spelling = spelling_of(decoder)
@@ -35,7 +37,7 @@ def tokenizer_from_folder(folder: Path) -> Tokenizer:
         kind = decoder.get("type") if isinstance(decoder, dict) else decoder
         raise CheckpointError(
             f"{file} decodes by the rule {kind!r}, which is not supported; "
-            "supported are byte-level BPE and SentencePiece."
+            "supported are byte-level BPE, SentencePiece and WordPiece."
         )
     settings = _json(folder / "tokenizer_config.json")
     return Tokenizer(

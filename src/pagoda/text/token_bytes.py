@@ -11,6 +11,7 @@ from typing import Any
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPACE = "\u2581"  # SentencePiece's visible space
+_CLOSING = frozenset(".,?!")  # written without a space before them
 
 
 def byte_level_alphabet() -> dict[str, int]:
@@ -52,7 +53,22 @@ class SentencePieceSpelling:
         return token.replace(_SPACE, " ").encode("utf-8", "replace")
 
 
-Spelling = ByteLevelSpelling | SentencePieceSpelling
+class WordPieceSpelling:
+    """WordPiece (BERT): a token begins a word, or goes on with one after a prefix such as "##"."""
+
+    strips_first_space = True
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def token_bytes(self, token: str) -> bytes:
+        if self._prefix and token.startswith(self._prefix):
+            return token.removeprefix(self._prefix).encode("utf-8", "replace")
+        joined = token in _CLOSING
+        return (token if joined else " " + token).encode("utf-8", "replace")
+
+
+Spelling = ByteLevelSpelling | SentencePieceSpelling | WordPieceSpelling
 
 
 def spelling_of(decoder: dict[str, Any] | None) -> Spelling | None:
@@ -61,6 +77,8 @@ def spelling_of(decoder: dict[str, Any] | None) -> Spelling | None:
     kinds = {str(part.get("type")) for part in parts}
     if kinds == {"ByteLevel"}:
         return ByteLevelSpelling()
+    if kinds == {"WordPiece"}:
+        return WordPieceSpelling(str(parts[0].get("prefix", "##")))
     if "Metaspace" in kinds:
         scheme = next(
             part.get("prepend_scheme", "always") for part in parts if part.get("type") == "Metaspace"

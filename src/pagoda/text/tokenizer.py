@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pagoda.text.token_bytes import Spelling
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedText:
+    """A text, or two joined, in tokens. sources: 0 or 1 for the tokens of each text, None for tokens that the
+    model wants around them. segments: what the model is told, 1 from the second text on where it tells them
+    apart.
+    """
+
+    ids: list[int]
+    sources: list[int | None]
+    segments: list[int]
 
 
 class Tokenizer:
@@ -56,6 +69,17 @@ class Tokenizer:
         except (UnicodeEncodeError, TypeError) as error:
             raise ValueError("the text is not valid Unicode: it contains lone surrogates") from error
         return ids
+
+    def encode_texts(self, texts: Sequence[str | tuple[str, str]]) -> list[EncodedText]:
+        """Several texts, or pairs of them, with the tokens that the model expects around them.
+
+        Raises ValueError for text that is not Unicode (lone surrogates).
+        """
+        try:
+            found = self._backend.encode_batch(list(texts), add_special_tokens=True)
+        except (UnicodeEncodeError, TypeError) as error:
+            raise ValueError("the text is not valid Unicode: it contains lone surrogates") from error
+        return [EncodedText(one.ids, one.sequence_ids, one.type_ids) for one in found]
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """The text of `ids`; bytes that are no UTF-8 come out as U+FFFD, ids outside the vocabulary as

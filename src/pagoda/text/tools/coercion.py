@@ -1,0 +1,98 @@
+"""Arguments written as plain text, turned into JSON as the function's schema says."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_LONGEST_LITERAL = 100_000
+_DEEPEST = 8  # of references and alternatives looked through
+_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
+
+
+def json_string(text: str) -> str:
+    """`text` inside the quotes of a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def value_types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> frozenset[str]:
+    """The JSON types that a schema admits; empty where it does not say. `root` resolves its references."""
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        return frozenset()
+    kind = schema.get("type")
+    if isinstance(kind, str):
+        return frozenset((kind,))
+    if isinstance(kind, list):
+        return frozenset(each for each in kind if isinstance(each, str))
+    if isinstance(schema.get("$ref"), str):
+        return value_types(_resolve(schema["$ref"], root), root, depth + 1)
+    for key in ("anyOf", "oneOf", "allOf"):
+        if isinstance(schema.get(key), list):
+            return frozenset().union(*(value_types(each, root, depth + 1) for each in schema[key]))
+    values = schema["enum"] if isinstance(schema.get("enum"), list) else [schema.get("const")]
+    found = {"null" if value is None else _TYPES.get(type(value), "") for value in values}
+    if "const" not in schema and "enum" not in schema:
+        found = {"object"} if "properties" in schema else {"array"} if "items" in schema else set()
+    return frozenset(found - {""})
+
+
+def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
+    found: Any = root
+    for part in reference.removeprefix("#").strip("/").split("/"):
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(part.replace("~1", "/").replace("~0", "~"))
+    return found
+
+
+def coerced(text: str, types: frozenset[str]) -> str:
+    """The JSON of an argument: the first of the types that it can be read as, else a string.
+
+    With a type that is not only "string". null, booleans, numbers, then objects and lists, also as Python
+    writes them.
+    """
+    word = text.strip()
+    if word.lower() in ("null", "none") and ("null" in types or "string" not in types):
+        return "null"
+    if "boolean" in types and word.lower() in ("true", "false"):
+        return word.lower()
+    if types & {"integer", "number"} and _NUMBER.fullmatch(word):
+        if "number" in types or re.fullmatch(r"-?\d+", word):
+            return word
+        if re.fullmatch(r"-?\d+\.0+", word):
+            return word[: word.index(".")]
+    if types & {"object", "array"}:
+        value = _structure(word)
+        if isinstance(value, dict) and "object" in types:
+            return _dumped(value)
+        if isinstance(value, list) and "array" in types:
+            return _dumped(value)
+    return f'"{json_string(text)}"'
+
+
+def _structure(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        pass  # models also write Python's way
+    if len(text) > _LONGEST_LITERAL:
+        return None
+    try:
+        value = ast.literal_eval(text)
+        json.dumps(value)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return value
+
+
+def _dumped(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # lone surrogates cannot be sent as they are
+        return json.dumps(value)
+    return text

@@ -1,0 +1,54 @@
+"""Hermes (Qwen2.5, QwQ, Qwen3): `<tool_call>`, a JSON object with name and arguments, `</tool_call>`; repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pagoda.text.tools.json_call import JsonCall
+from pagoda.text.tools.stream import SPACE, ToolParser
+
+START = "<tool_call>"
+END = "</tool_call>"
+
+
+class HermesParser(ToolParser):
+    """The end tag may be missing, and text may stand between calls and after them."""
+
+    def __init__(self, new_id: Callable[[], str], tools: Sequence[Mapping[str, Any]] = ()) -> None:
+        super().__init__((START,), new_id, tools)
+        self._call = JsonCall()
+        self._raw: list[str] | None = None
+
+    def begin_call(self, marker: str) -> None:
+        self._call = JsonCall(END, START)
+        self._raw = [marker]
+
+    def read_call(self, text: str, position: int, final: bool) -> int:
+        if self._call.done:
+            return self._read_end(text, position, final)
+        moved = self._call.read(text, position, final)
+        if self._raw is not None:
+            self._raw.append(text[position:moved])
+            if self._call.name is not None:
+                self.open_call(self._call.name)
+                self._raw = None
+        self.add_arguments(self._call.take())
+        if self._call.failed:
+            self.no_call("".join(self._raw or ()))
+        elif self._call.done:
+            return self._read_end(text, moved, final)
+        return moved
+
+    def _read_end(self, text: str, position: int, final: bool) -> int:
+        """The end tag, after white space and brackets too many; anything else is content again."""
+        after = position
+        while after < len(text) and text[after] in SPACE + "}":
+            after += 1
+        if text.startswith(END, after):
+            self.end_call()
+            return after + len(END)
+        if final or not END.startswith(text[after:]):
+            self.end_call()
+            return position
+        return position
