@@ -12,35 +12,30 @@ from typing import TYPE_CHECKING, Any
 
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
 from pagoda.engine.errors import EngineDeadError, EngineStartError, RequestFailedError
-from pagoda.engine.messages import AddRequest, ReasoningTokens, TokenDelta
-from pagoda.engine.outputs import RequestMetrics, RequestOutput
+from pagoda.engine.generation import Generation, Wakeups
+from pagoda.engine.messages import PoolingParams, ReasoningTokens, TokenDelta
+from pagoda.engine.outputs import RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.supervisor import EngineSupervisor, Status
 from pagoda.engine.validation import PromptError, check_prompt, check_text, truncate_prompt
 
 # What handles text takes a while to import; the engine process is started before it.
 if TYPE_CHECKING:
-    from pagoda.engine.processor import RequestState
     from pagoda.engine.text_tools import TextTools
     from pagoda.text.chat_template import ChatTemplate
     from pagoda.text.tokenizer import Tokenizer
 
 __all__ = ["AsyncLLM", "EngineDeadError", "EngineStartError", "PromptError", "RequestFailedError"]
 
-FinishObserver = Callable[[RequestOutput, RequestMetrics], None]
-
 
 class AsyncLLM:
-    """Made by `launch`; usable once `wait_ready` has returned. All methods belong to one event loop.
-
-    on_finished: called with the last output of every request that ends, and its times.
-    """
+    """Made by `launch`; usable once `wait_ready` has returned. All methods belong to one event loop."""
 
     def __init__(self, config: EngineConfig, supervisor: EngineSupervisor) -> None:
         self.config = config
-        self.on_finished: list[FinishObserver] = []
         self._supervisor = supervisor
         self._ids = count()
+        self._wakeups = Wakeups()
         self._text: TextTools | None = None
         self._eos_token_ids: tuple[int, ...] = ()
 
@@ -144,6 +139,33 @@ class AsyncLLM:
         engine. The iterator raises RequestFailedError when the engine fails the request, EngineDeadError when
         it stops for good.
         """
+        generation = self.begin(
+            prompt,
+            params,
+            request_id,
+            stream=stream,
+            priority=priority,
+            cache_salt=cache_salt,
+            user=user,
+            reasoning=reasoning,
+        )
+        return self._outputs(generation)
+
+    def begin(
+        self,
+        prompt: str | Sequence[int],
+        params: SamplingParams,
+        request_id: str,
+        *,
+        stream: bool = True,
+        priority: int = 0,
+        cache_salt: str = "",
+        user: str = "",
+        reasoning: ReasoningTokens | None = None,
+    ) -> Generation:
+        """As `generate`, for those who want to be called when there is news, without a task. Whoever begins
+        one must close it.
+        """
         from pagoda.engine.processor import RequestState
 
         if self.status == "dead":
@@ -155,15 +177,16 @@ class AsyncLLM:
         )
         seed = params.seed if params.seed is not None else secrets.randbits(64)
         state = RequestState(request_id, text, token_ids, params, self.tokenizer, seed)
-        send = partial(
+        commands = partial(
             state.commands,
+            f"{next(self._ids)}.",  # engine ids are never used twice, whatever ids clients choose
             eos_token_ids=self._eos_token_ids,
             priority=priority,
             cache_salt=cache_salt,
             user=user,
             reasoning=reasoning,
         )
-        return self._stream(state, send, stream)
+        return Generation(state, commands, self._supervisor, self._wakeups, stream=stream)
 
     async def reset_prefix_cache(self) -> None:
         """Forgets cached blocks that no running request holds."""
@@ -182,41 +205,20 @@ class AsyncLLM:
         except ValueError as error:
             raise PromptError("prompt", str(error)) from error
 
-    async def _stream(
-        self, state: RequestState, commands: Callable[[str], list[AddRequest]], stream: bool
-    ) -> AsyncGenerator[RequestOutput, None]:
-        prefix = f"{next(self._ids)}."  # engine ids are never used twice, whatever ids clients choose
-        news: list[tuple[int, TokenDelta]] = []
+    @staticmethod
+    async def _outputs(generation: Generation) -> AsyncGenerator[RequestOutput, None]:
         arrived = asyncio.Event()
-
-        def deliver(index: int, delta: TokenDelta) -> None:
-            news.append((index, delta))
-            arrived.set()
-
         try:
-            for index, command in enumerate(commands(prefix)):
-                self._supervisor.add(command, partial(deliver, index))
-            while not state.finished:
+            generation.start(arrived.set)
+            while True:
                 await arrived.wait()
                 arrived.clear()
-                for index, delta in news:
-                    if state.push(index, delta):
-                        self._supervisor.abort(f"{prefix}{index}")
-                news.clear()
-                if state.finished:
-                    output = state.take(everything=not stream)
-                    for observer in self.on_finished:
-                        observer(output, state.metrics)
-                    yield output
-                elif stream:
-                    yield state.take()
-        except RequestFailedError as error:
-            if self.status == "dead":
-                raise EngineDeadError(str(error)) from error
-            raise
+                finished = generation.finished
+                yield generation.take()
+                if finished:
+                    return
         finally:
-            for index in state.unfinished():
-                self._supervisor.abort(f"{prefix}{index}")
+            generation.close()
 
 
 def _load_text(config: EngineConfig) -> TextTools:
