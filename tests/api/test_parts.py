@@ -13,17 +13,17 @@ from tests.text.vocabularies import byte_level_metadata
 
 from pagoda.api.accounting import Account
 from pagoda.api.body import parse_json
-from pagoda.api.chunks import ChunkEncoder
+from pagoda.api.chunks import ChunkEncoder, chat_delta
 from pagoda.api.errors import ApiError
 from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
-from pagoda.api.metrics import ServerMetrics
+from pagoda.api.model_metrics import ModelMetrics
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.completions import CompletionRequest
 from pagoda.api.sampling import Limits, cap_answer, chat_sampling, completion_sampling, model_defaults
-from pagoda.engine.config import EngineStats
 from pagoda.engine.outputs import CompletionOutput, Logprob, RequestMetrics, RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.text.gguf_tokenizer import tokenizer_from_gguf
+from pagoda.text.parsing import MessageDelta, ToolCallDelta
 from pagoda.text.tokenizer import Tokenizer
 
 LIMITS = Limits(max_model_len=512, vocab_size=320)
@@ -73,12 +73,47 @@ def test_echo_asks_for_the_prompts_logprobs() -> None:
     assert completion_sampling(CompletionRequest(prompt="x", logprobs=3), {}, LIMITS).prompt_logprobs is None
 
 
-@pytest.mark.parametrize("kind", ["chat", "text"])
-@given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1), index=st.integers(0, 200))
-def test_the_short_way_of_a_chunk_is_the_long_one(kind: str, text: str, index: int) -> None:
-    encoder = ChunkEncoder(kind, 'id-"1"', 123, "模型", "f")
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@given(text=TEXTS, index=st.integers(0, 200))
+def test_the_short_way_of_a_chunk_is_the_long_one(text: str, index: int) -> None:
+    encoder = ChunkEncoder("text", 'id-"1"', 123, "模型", "f")
     assert json.loads(encoder.text(index, text)[6:]) == json.loads(encoder.full(index, text)[6:])
     assert encoder.text(index, text).count(b"\n") == 2
+
+
+@given(reasoning=st.just("") | TEXTS, content=st.just("") | TEXTS, index=st.integers(0, 200))
+def test_the_short_way_of_a_chat_chunk_is_the_long_one(reasoning: str, content: str, index: int) -> None:
+    encoder, delta = ChunkEncoder("chat", "i", 123, "m", "f"), MessageDelta(reasoning, content)
+    made = encoder.delta(index, delta)
+    if not delta:
+        assert made == b""
+        return
+    assert json.loads(made[6:]) == json.loads(encoder.full(index, delta)[6:])
+    assert made.count(b"\n") == 2
+
+
+def test_news_of_a_message_have_both_spellings_of_reasoning_and_one_entry_a_call() -> None:
+    calls = [
+        ToolCallDelta(0, id="a", name="f"),
+        ToolCallDelta(0, arguments='{"x":'),
+        ToolCallDelta(0, arguments="1}"),
+        ToolCallDelta(1, id="b", name="g", arguments="{}"),
+    ]
+    assert chat_delta(MessageDelta("why", "so", calls)) == {
+        "reasoning": "why",
+        "reasoning_content": "why",
+        "content": "so",
+        "tool_calls": [
+            {"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}},
+            {"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+        ],
+    }
+    later = chat_delta(MessageDelta(tool_calls=[ToolCallDelta(1, arguments="x")]))
+    assert later == {"tool_calls": [{"index": 1, "function": {"arguments": "x"}}]}
+    assert chat_delta(MessageDelta()) == {}
+    assert chat_delta(MessageDelta(), empty=True) == {"content": ""}
 
 
 def entry(logprob: float, rank: int) -> Logprob:
@@ -125,8 +160,8 @@ def test_prompt_logprobs() -> None:
     assert prompt_logprobs(None) is None
 
 
-def metrics() -> ServerMetrics:
-    return ServerMetrics("m", EngineStats, lambda: None)
+def metrics() -> ModelMetrics:
+    return ModelMetrics("m")
 
 
 def output(tokens: dict[int, int], *, finished: bool, times: RequestMetrics) -> RequestOutput:

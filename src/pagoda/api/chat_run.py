@@ -67,6 +67,7 @@ class ChatRun:
     created: int
     model: str  #: the name in the response
     request: ChatCompletionRequest
+    role: str  #: of the answers
     prompt_token_ids: list[int]
     prompt_text: str
     account: Account
@@ -75,6 +76,7 @@ class ChatRun:
     formatter: LogprobFormatter | None
     parsers: list[AnswerParser] | None = None  #: one for each answer; None: text is content
     prompt_logprobs: list[dict[str, Any] | None] | None = None  #: known when the chat has ended
+    finished: bool = False  #: whether the pieces given last were the last of all
     _closed: bool = field(default=False, repr=False)
 
     async def pieces(self) -> AsyncGenerator[list[ChatPiece], None]:
@@ -89,6 +91,7 @@ class ChatRun:
                     self.account.add(0, output)
                     if output.prompt_logprobs is not None:
                         self.prompt_logprobs = prompt_logprobs(output.prompt_logprobs)
+                    self.finished = output.finished
                     yield [self._piece(answer) for answer in output.outputs]
         except Exception as error:
             raise as_api_error(error) from error
@@ -164,6 +167,7 @@ async def _prepare(
         created=int(time.time()),
         model=lease.name,
         request=request,
+        role=prompt.role,
         prompt_token_ids=token_ids,
         prompt_text=prompt.text,
         account=Account(lease.model.metrics, [token_ids], params),

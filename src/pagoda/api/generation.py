@@ -9,6 +9,7 @@ from typing import cast
 
 from pagoda.api.protocol.common import GenerationRequest
 from pagoda.engine.async_llm import AsyncLLM
+from pagoda.engine.messages import ReasoningTokens
 from pagoda.engine.outputs import RequestOutput
 from pagoda.engine.params import SamplingParams
 
@@ -24,6 +25,7 @@ def start(
     request_id: str,
     *,
     stream: bool,
+    reasoning: ReasoningTokens | None = None,
 ) -> Outputs:
     """Validates every prompt now (PromptError), runs them when the first output is asked for.
 
@@ -38,6 +40,7 @@ def start(
             priority=request.priority or 0,
             cache_salt=request.cache_salt or "",
             user=request.user or "",
+            reasoning=reasoning,
         )
         for number, prompt in enumerate(prompts)
     ]

@@ -29,11 +29,16 @@ _PREFIX_MARKS = (
 
 @dataclass(frozen=True, slots=True)
 class ChatPrompt:
-    """A rendered conversation. thinking: what the template was told, None where nothing was said."""
+    """A rendered conversation.
+
+    thinking: what the template was told, None where nothing was said. role: of the answer. last_text: the
+    last message's, where it has the same role.
+    """
 
     text: str
     thinking: bool | None
-    continues: bool  #: whether the answer goes on with the last message
+    role: str
+    last_text: str
 
 
 async def encode_text(
@@ -119,16 +124,23 @@ def render(
             "Cannot set both `continue_final_message` and `add_generation_prompt` to True.",
             "continue_final_message",
         )
+    opens = not continues if opens is None else opens
+    role, last = settings.response_role if opens else prepared[-1]["role"], prepared[-1]
     variables = template_variables(settings, request)
     text = template.render(
         prepared,
-        add_generation_prompt=not continues if opens is None else opens,
+        add_generation_prompt=opens,
         continue_final_message=continues,
         tools=tools,
         **variables,
     )
     thinking = variables.get("enable_thinking", variables.get("thinking"))
-    return ChatPrompt(text, thinking if isinstance(thinking, bool) else None, continues)
+    return ChatPrompt(
+        text=text,
+        thinking=thinking if isinstance(thinking, bool) else None,
+        role=role,
+        last_text=last["content"] if last["role"] == role else "",
+    )
 
 
 def _continues(request: ChatFields, prepared: Sequence[dict[str, Any]]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import Request, Response
 
@@ -14,6 +14,7 @@ from pagoda.api.connection import ClientGoneError, ShuttingDownError, run_while_
 from pagoda.api.engine_errors import as_api_error
 from pagoda.api.errors import json_response, unavailable
 from pagoda.api.protocol.common import GenerationRequest
+from pagoda.api.settings import ServerSettings
 from pagoda.api.state import ServerState
 
 FINGERPRINT = f"pagoda-{__version__}"
@@ -22,7 +23,14 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._:-]")
 _LONGEST_ID = 128
 
 
-def response_id(prefix: str, headers: Mapping[str, str], request: GenerationRequest) -> str:
+class Named(Protocol):
+    """A request that may carry an id."""
+
+    @property
+    def request_id(self) -> str | None: ...
+
+
+def response_id(prefix: str, headers: Mapping[str, str], request: Named) -> str:
     """`prefix` and the client's id (X-Request-Id, else `request_id`), cut to safe characters, else a random
     one. headers: of the HTTP request, by lower-case names.
     """
@@ -30,8 +38,10 @@ def response_id(prefix: str, headers: Mapping[str, str], request: GenerationRequ
     return f"{prefix}-{_UNSAFE.sub('', given)[:_LONGEST_ID] or secrets.token_hex(16)}"
 
 
-def shows_usage(request: GenerationRequest) -> tuple[bool, bool]:
-    """Whether a stream ends with the counts, and whether every chunk has them."""
+def shows_usage(request: GenerationRequest, settings: ServerSettings) -> tuple[bool, bool]:
+    """Whether a stream ends with the counts, and whether every chunk has them. The server may force both."""
+    if settings.force_include_usage:
+        return True, True
     options = request.stream_options
     if options is None:
         return False, False

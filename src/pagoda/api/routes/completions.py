@@ -23,6 +23,7 @@ from pagoda.api.prompts import encode_text
 from pagoda.api.protocol.completions import Completion, CompletionRequest
 from pagoda.api.responses import FINGERPRINT, response_id, shows_usage, whole_response
 from pagoda.api.sampling import Limits, completion_sampling, ranked
+from pagoda.api.settings import ServerSettings
 from pagoda.api.sse import DONE, EventStream
 from pagoda.api.state import ServerState, state_of
 from pagoda.api.structured import check_constraint, param_of, structured_outputs
@@ -87,7 +88,7 @@ async def create_completion(http: Request) -> Response:
         lease.release()
         raise
     if request.stream:
-        return EventStream(_events(work), state, on_close=work.close)
+        return EventStream(_events(work, state.settings), state, on_close=work.close)
     return await whole_response(http, state, _whole(work), work.close)
 
 
@@ -211,9 +212,9 @@ def _drop_answer(output: RequestOutput) -> None:
         answer.finish_reason, answer.stop_reason = answer.finish_reason and "length", None
 
 
-async def _events(work: _Work) -> AsyncGenerator[bytes, None]:
+async def _events(work: _Work, settings: ServerSettings) -> AsyncGenerator[bytes, None]:
     encoder = ChunkEncoder("text", work.id, work.created, work.model, FINGERPRINT)
-    include_usage, continuous = shows_usage(work.request)
+    include_usage, continuous = shows_usage(work.request, settings)
     running = len(work.prompts)
     async with aclosing(work.outputs) as outputs:
         async for number, output in outputs:
