@@ -11,8 +11,25 @@ from pydantic.json_schema import models_json_schema
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.common import ErrorResponse
 from pagoda.api.protocol.completions import CompletionRequest
+from pagoda.api.protocol.pooling import (
+    ClassifyRequest,
+    CohereEmbedRequest,
+    EmbeddingRequest,
+    PoolingRequest,
+    RerankRequest,
+    ScoreRequest,
+)
 
-_REQUESTS: tuple[type[BaseModel], ...] = (ChatCompletionRequest, CompletionRequest)
+_REQUESTS: tuple[type[BaseModel], ...] = (
+    ChatCompletionRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    PoolingRequest,
+    ClassifyRequest,
+    CohereEmbedRequest,
+    ScoreRequest,
+    RerankRequest,
+)
 _ERRORS = {
     400: "The request cannot be served; the message says why.",
     401: "An API key is needed.",

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats, PoolingInfo
 from pagoda.engine.loading import LoadedModel, load_model
 from pagoda.engine.messages import AddRequest, PoolingParams, StepOutput, TokenDelta
+from pagoda.engine.vectors import normalized
 from pagoda.execute.base import BLOCK_SIZE, StepBatch
 
 Array = npt.NDArray[np.float32]
@@ -242,12 +243,6 @@ class PoolingCore:
             self._running.remove(prompt)
         self._free_blocks += prompt.blocks[::-1]
         prompt.blocks = []
-
-
-def normalized(vector: Array) -> Array:
-    """The vector scaled to length 1; zeros stay zeros."""
-    length = np.sqrt(np.sum(np.square(vector, dtype=np.float64)))
-    return vector if length == 0 else (vector / length).astype(np.float32)
 
 
 def _batch(parts: list[_Part]) -> StepBatch:

@@ -15,7 +15,10 @@ _STEP_TOKENS = 512  #: tokens of a step that holds whole sequences, by default
 
 
 def read_pooling(config: EngineConfig, checkpoint: Checkpoint, program: Program) -> PoolingInfo:
-    """The model's own way of pooling, changed as `config` says. Raises ConfigurationError, CheckpointError."""
+    """The model's own way of pooling, changed as `config` says.
+
+    Raises ConfigurationError or CheckpointError.
+    """
     found = pooling_settings(checkpoint.path, checkpoint.config)
     if config.pooling is not None and config.pooling.lower() not in METHODS:
         raise ConfigurationError(f"unknown pooling {config.pooling!r}; use {', '.join(METHODS)}.")

@@ -1,4 +1,4 @@
-"""How a folder's hidden states become embeddings: the files that sentence-transformers writes beside a model."""
+"""How hidden states become embeddings: the files that sentence-transformers writes beside a model."""
 
 from __future__ import annotations
 
