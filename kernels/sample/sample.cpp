@@ -237,19 +237,60 @@ int32_t draw(const float* x, int64_t n, float top, const SamplingSettings& setti
   return c.id(chosen);
 }
 
-void fill_logprobs(const float* x, int64_t n, float top, int32_t token, int64_t count, SampleScratch& scratch,
-                   RowLogprobs& out) {
+void fill_logprobs(const float* x, int64_t n, float top, int32_t token, int64_t count,
+                   const std::vector<int32_t>& others, SampleScratch& scratch, RowLogprobs& out) {
   const double log_sum = std::log(loops::exp_sum(x, n, top));
   const auto logprob = [&](float value) { return (static_cast<double>(value) - top) - log_sum; };
   out.logprob = logprob(x[token]);
   out.rank = 1 + loops::count_ahead(x, n, x[token], token);
   out.top_ids.clear();
   out.top_logprobs.clear();
+  out.other_logprobs.clear();
+  out.other_ranks.clear();
+  for (int32_t id : others) {
+    out.other_logprobs.push_back(logprob(x[id]));
+    out.other_ranks.push_back(1 + loops::count_ahead(x, n, x[id], id));
+  }
   if (count <= 0) return;
   for (const Ranked& ranked : first_of_order(x, n, std::min(count, n), scratch)) {
     out.top_ids.push_back(static_cast<int32_t>(ranked.index));
     out.top_logprobs.push_back(logprob(ranked.value));
   }
+}
+
+// x[i] = -inf where bit i of `mask` is not set.
+void keep_masked(const uint32_t* mask, float* x, int64_t n) {
+  for (int64_t start = 0; start < n; start += 32) {
+    const uint32_t bits = mask[start / 32];
+    const int64_t count = std::min<int64_t>(32, n - start);
+    if (bits == ~0u) continue;
+    if (bits == 0) {
+      std::fill_n(x + start, count, kLowest);
+      continue;
+    }
+    for (int64_t i = 0; i < count; ++i)
+      if (!(bits >> i & 1)) x[start + i] = kLowest;
+  }
+}
+
+void ban(const int32_t* ids, int64_t count, float* x, int64_t n) {
+  for (int64_t i = 0; i < count; ++i)
+    if (ids[i] >= 0 && ids[i] < n) x[ids[i]] = kLowest;
+}
+
+// Steps 2 and 3 into scratch.logits. `bans` off leaves out what is only banned.
+void constrain(const float* logits, int64_t vocab, const SamplingSettings& settings, const TokenCounts* counts,
+               const RowConstraints& constraints, bool bans, SampleScratch& scratch) {
+  scratch.logits.assign(logits, logits + vocab);
+  float* x = scratch.logits.data();
+  for (size_t i = 0; i < settings.bias_ids.size(); ++i) x[settings.bias_ids[i]] += settings.biases[i];
+  if (!settings.allowed.empty()) keep_masked(settings.allowed.data(), x, vocab);
+  if (constraints.mask) keep_masked(constraints.mask, x, vocab);
+  if (bans) {
+    ban(settings.banned.data(), settings.banned.size(), x, vocab);
+    ban(constraints.banned, constraints.num_banned, x, vocab);
+  }
+  if (counts && settings.has_penalties()) counts->apply(settings, x);
 }
 
 uint64_t mix(uint64_t z) {
@@ -305,8 +346,7 @@ void TokenCounts::apply(const SamplingSettings& settings, float* logits) const {
 }
 
 SampledRow sample_row(const float* logits, int64_t vocab, const SamplingSettings& settings, uint64_t position,
-                      const TokenCounts* counts, const int32_t* banned, int64_t num_banned,
-                      SampleScratch& scratch) {
+                      const TokenCounts* counts, const RowConstraints& constraints, SampleScratch& scratch) {
   SampledRow row;
   bool bad = false;
   const float raw_top = loops::row_maximum(logits, vocab, &bad);
@@ -316,14 +356,15 @@ SampledRow sample_row(const float* logits, int64_t vocab, const SamplingSettings
   }
   float top = raw_top;
   const float* x = logits;
-  const bool penalised = counts && settings.has_penalties();
-  if (num_banned > 0 || penalised) {
-    scratch.logits.assign(logits, logits + vocab);
-    for (int64_t i = 0; i < num_banned; ++i)
-      if (banned[i] >= 0 && banned[i] < vocab) scratch.logits[banned[i]] = kLowest;
-    if (penalised) counts->apply(settings, scratch.logits.data());
+  const bool has_bans = constraints.num_banned > 0 || !settings.banned.empty();
+  if (constraints.mask || has_bans || settings.constrains() || (counts && settings.has_penalties())) {
+    constrain(logits, vocab, settings, counts, constraints, true, scratch);
     x = scratch.logits.data();
     top = loops::row_maximum(x, vocab, &bad);
+    if (top == kLowest && !bad && constraints.mask && has_bans) {
+      constrain(logits, vocab, settings, counts, constraints, false, scratch);
+      top = loops::row_maximum(x, vocab, &bad);
+    }
     if (bad) {  // a penalty can take a finite logit to infinity
       row.error = SampleError::not_finite;
       return row;
@@ -336,8 +377,9 @@ SampledRow sample_row(const float* logits, int64_t vocab, const SamplingSettings
   row.token = settings.temperature == 0
                   ? static_cast<int32_t>(loops::index_of(x, vocab, top))
                   : draw(x, vocab, top, settings, position, scratch);
-  if (settings.logprobs >= 0)
-    fill_logprobs(logits, vocab, raw_top, row.token, settings.logprobs, scratch, row.logprobs);
+  if (settings.wants_logprobs()) {
+    fill_logprobs(logits, vocab, raw_top, row.token, settings.logprobs, settings.logprob_ids, scratch, row.logprobs);
+  }
   return row;
 }
 
@@ -346,7 +388,7 @@ bool row_logprobs(const float* logits, int64_t vocab, int32_t token, int64_t cou
   bool bad = false;
   const float top = loops::row_maximum(logits, vocab, &bad);
   if (bad || top == kLowest) return false;
-  fill_logprobs(logits, vocab, top, token, count, scratch, out);
+  fill_logprobs(logits, vocab, top, token, count, {}, scratch, out);
   return true;
 }
 

@@ -3,7 +3,8 @@
 // The algorithm, in this order (that of vLLM's sampler). Tokens are ordered by logit, highest first, and tokens of
 // equal logit by id, lowest first; "before" means before in that order.
 //   1. If log-probabilities are wanted: log-softmax of the raw logits, summed in float64.
-//   2. Banned ids get the logit -inf.
+//   2. Tokens that are banned or not allowed get the logit -inf; biases are added to the others, in float32. A grammar's
+//      mask goes before bans: those are left out where they would rule out everything that the mask allows.
 //   3. Penalties, in float32: each token of prompt or output has its logit divided (if positive) or multiplied (if
 //      not) by the repetition penalty (arXiv:1909.05858); each token of the output loses
 //      frequency_penalty * count + presence_penalty.
@@ -35,9 +36,16 @@ struct SamplingSettings {
   float repetition_penalty = 1.0f;
   float frequency_penalty = 0.0f;
   float presence_penalty = 0.0f;
-  int64_t logprobs = -1;  // how many top tokens to report; -1: no log-probabilities at all
+  int64_t logprobs = -1;  // how many top tokens to report; -1: none
   uint64_t seed = 0;
+  std::vector<int32_t> bias_ids;     // in [0, vocab)
+  std::vector<float> biases;         // finite, as many
+  std::vector<uint32_t> allowed;     // one bit a token, lowest first; empty: every token
+  std::vector<int32_t> banned;       // never chosen
+  std::vector<int32_t> logprob_ids;  // in [0, vocab): reported besides the top tokens
 
+  bool wants_logprobs() const { return logprobs >= 0 || !logprob_ids.empty(); }
+  bool constrains() const { return !bias_ids.empty() || !allowed.empty() || !banned.empty(); }
   bool has_penalties() const {
     return repetition_penalty != 1.0f || frequency_penalty != 0.0f || presence_penalty != 0.0f;
   }
@@ -67,6 +75,8 @@ struct RowLogprobs {
   int64_t rank;    // its place in the order, 1 being the first
   std::vector<int32_t> top_ids;
   std::vector<double> top_logprobs;
+  std::vector<double> other_logprobs;  // of settings.logprob_ids
+  std::vector<int64_t> other_ranks;
 };
 
 enum class SampleError : int { none = 0, not_finite = 1, nothing_allowed = 2 };
@@ -75,8 +85,18 @@ const char* sample_error_text(SampleError error);
 struct SampledRow {
   int32_t token = -1;  // -1 with an error
   SampleError error = SampleError::none;
-  RowLogprobs logprobs;  // empty unless settings.logprobs >= 0
+  RowLogprobs logprobs;  // empty unless settings.wants_logprobs()
 };
+
+// What may come next at one position, besides the settings. `mask`: one bit a token as in settings.allowed, null for
+// every token; bits past the vocabulary are not looked at. Banned ids outside the vocabulary are skipped.
+struct RowConstraints {
+  const uint32_t* mask = nullptr;
+  const int32_t* banned = nullptr;
+  int64_t num_banned = 0;
+};
+
+inline int64_t mask_words(int64_t vocab) { return (vocab + 31) / 32; }
 
 // Working memory that grows to the vocabulary and is used again by the next row. Not for two threads at once.
 struct SampleScratch {
@@ -98,8 +118,7 @@ double uniform(uint64_t seed, uint64_t position);
 // `counts` may be null when there are no penalties. Errors: not_finite when a logit is NaN or +inf,
 // nothing_allowed when none is above -inf after step 2.
 SampledRow sample_row(const float* logits, int64_t vocab, const SamplingSettings& settings, uint64_t position,
-                      const TokenCounts* counts, const int32_t* banned, int64_t num_banned,
-                      SampleScratch& scratch);
+                      const TokenCounts* counts, const RowConstraints& constraints, SampleScratch& scratch);
 
 // Step 1 for a given token in [0, vocab). Returns false when the logits hold NaN or +inf, or nothing above -inf.
 bool row_logprobs(const float* logits, int64_t vocab, int32_t token, int64_t count, SampleScratch& scratch,

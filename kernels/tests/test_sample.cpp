@@ -105,7 +105,7 @@ void test_against_sorting() {
         s.seed = random();
         s.logprobs = static_cast<int64_t>(random() % 4) - 1;
         const uint64_t position = random() % 1000;
-        const SampledRow found = sample_row(x.data(), n, s, position, nullptr, nullptr, 0, scratch);
+        const SampledRow found = sample_row(x.data(), n, s, position, nullptr, {}, scratch);
         CHECK(found.error == SampleError::none);
         CHECK(found.token >= 0 && found.token < static_cast<int32_t>(n));
         const int32_t expected = expected_token(x, s, position);
@@ -208,11 +208,11 @@ void test_penalties_and_bans() {
   std::vector<float> y = x;
   counts.apply(s, y.data());
   CHECK((y == std::vector<float>{0.5f, -2, 1.0f, 0.75f, 2}));
-  CHECK(sample_row(x.data(), 5, s, 0, &counts, nullptr, 0, scratch).token == 4);
+  CHECK(sample_row(x.data(), 5, s, 0, &counts, {}, scratch).token == 4);
   const int32_t banned[] = {4, -1, 5};
-  CHECK(sample_row(x.data(), 5, s, 0, &counts, banned, 3, scratch).token == 2);
+  CHECK(sample_row(x.data(), 5, s, 0, &counts, {nullptr, banned, 3}, scratch).token == 2);
   const int32_t all[] = {0, 1, 2, 3, 4};
-  CHECK(sample_row(x.data(), 5, s, 0, &counts, all, 5, scratch).error == SampleError::nothing_allowed);
+  CHECK(sample_row(x.data(), 5, s, 0, &counts, {nullptr, all, 5}, scratch).error == SampleError::nothing_allowed);
 }
 
 void test_bad_logits() {
@@ -223,7 +223,7 @@ void test_bad_logits() {
       for (float bad : {std::numeric_limits<float>::quiet_NaN(), kInfinity}) {
         std::vector<float> x(n, 0.5f);
         x[place] = bad;
-        CHECK(sample_row(x.data(), n, s, 0, nullptr, nullptr, 0, scratch).error == SampleError::not_finite);
+        CHECK(sample_row(x.data(), n, s, 0, nullptr, {}, scratch).error == SampleError::not_finite);
         RowLogprobs out;
         CHECK(!row_logprobs(x.data(), n, 0, 1, scratch, out));
       }

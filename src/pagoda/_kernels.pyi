@@ -95,6 +95,9 @@ class Executor:
     @property
     def cache_bytes(self) -> int: ...
 
+#: (log-probability, rank, top ids, top log-probabilities, others as (id, log-probability, rank))
+_Logprobs = tuple[float, int, list[int], list[float], list[tuple[int, float, int]]]
+
 class SampleRow:
     """A request's sampling settings and, with penalties, its token counts."""
 
@@ -112,6 +115,10 @@ class SampleRow:
         logprobs: int,
         seed: int,
     ) -> None: ...
+    def set_biases(self, token_ids: Sequence[int], biases: Sequence[float]) -> None: ...
+    def set_allowed(self, token_ids: Sequence[int]) -> None: ...
+    def set_banned(self, token_ids: Sequence[int]) -> None: ...
+    def set_logprob_ids(self, token_ids: Sequence[int]) -> None: ...
     def add_prompt(self, token_ids: Sequence[int]) -> None: ...
     def add_output(self, token_ids: Sequence[int]) -> None: ...
     @property
@@ -128,12 +135,12 @@ class RowSampler:
         rows: Sequence[SampleRow],
         positions: Sequence[int],
         banned: Sequence[tuple[int, Sequence[int]]],
-    ) -> tuple[list[int], list[tuple[int, tuple[float, int, list[int], list[float]]]], list[tuple[int, str]]]:
-        """(tokens, [(row, logprobs)], [(row, error)]); logprobs: (logprob, rank, top ids, top logprobs)."""
+        masked: Sequence[int] = (),
+        masks: npt.NDArray[np.uint32] | None = None,
+    ) -> tuple[list[int], list[tuple[int, _Logprobs]], list[tuple[int, str]]]:
+        """(tokens, [(row, logprobs)], [(row, error)]); masks[i], one bit a token, is of row masked[i]."""
 
-    def logprobs(
-        self, logits: npt.NDArray[np.float32], token: int, count: int
-    ) -> tuple[float, int, list[int], list[float]]: ...
+    def logprobs(self, logits: npt.NDArray[np.float32], token: int, count: int) -> _Logprobs: ...
 
 def sample_uniform(seed: int, position: int) -> float:
     """The number in [0, 1) behind a draw."""

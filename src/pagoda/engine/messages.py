@@ -97,6 +97,7 @@ class TokenDelta(msgspec.Struct, frozen=True, array_like=True):
     num_cached_tokens: prompt tokens served from the prefix cache, in the first delta (else -1).
     scheduled_time: when the engine first took the request from the line, in the first delta (else 0); seconds
     on the machine's monotonic clock.
+    ends_with_text: with "stop", the last token belongs to the answer's text: a grammar was complete with it.
     prompt_logprobs: in the first delta when asked for; None at index 0 (nothing precedes it).
     pooled: of a pooling request, its vector (or those of all tokens) as float32 in this machine's byte order.
     """

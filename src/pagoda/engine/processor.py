@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pagoda.engine.bad_words import bad_words_token_ids
 from pagoda.engine.errors import RequestFailedError
 from pagoda.engine.messages import AddRequest, ReasoningTokens, TokenDelta, TokenLogprobs
 from pagoda.engine.outputs import CompletionOutput, Logprob, RequestMetrics, RequestOutput
 from pagoda.engine.params import SamplingParams
+from pagoda.engine.validation import PromptError
 from pagoda.text.detokenizer import IncrementalDetokenizer
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Answer:
             )
         self._text: list[str] = []
         self._token_ids: list[int] = []
-        self._logprobs: list[dict[int, Logprob]] | None = None if params.logprobs is None else []
+        self._logprobs: list[dict[int, Logprob]] | None = [] if params.wants_logprobs else None
         self._cumulative = 0.0
 
     def push(self, delta: TokenDelta) -> None:
@@ -92,7 +94,8 @@ class Answer:
     def _detokenize(self, detokenizer: IncrementalDetokenizer, delta: TokenDelta) -> int:
         """Adds the new text; returns how many of the tokens belong to the answer."""
         shown = delta.token_ids
-        if delta.finish_reason == "stop" and shown and not self._params.include_stop_str_in_output:
+        ended = delta.finish_reason == "stop" and not delta.ends_with_text
+        if ended and shown and not self._params.include_stop_str_in_output:
             shown = shown[:-1]  # an end or stop token counts, but is no text
         before = detokenizer.num_tokens
         self._text.append(detokenizer.push(shown))
@@ -141,13 +144,23 @@ class RequestState:
         user: str = "",
         reasoning: ReasoningTokens | None = None,
     ) -> list[AddRequest]:
-        """What the engine is asked: one sequence for each answer, with the id `prefix` and its number."""
+        """What the engine is asked: one sequence for each answer, with the id `prefix` and its number.
+
+        Raises PromptError for bad_words without a tokenizer.
+        """
         commands = []
+        bad_words: list[list[int]] = []
+        if self.params.bad_words:
+            if self._tokenizer is None:
+                raise PromptError("bad_words", "bad_words needs a tokenizer; use logit_bias without one.")
+            bad_words = bad_words_token_ids(self.params.bad_words, self._tokenizer)
         for index in range(self.params.n):
             seed = (self._seed + index) & _SEED_MASK
             # The prompt's log-probabilities are the same for all answers.
             prompt_logprobs = self.params.prompt_logprobs if index == 0 else None
-            params = msgspec.structs.replace(self.params, n=1, seed=seed, prompt_logprobs=prompt_logprobs)
+            params = msgspec.structs.replace(
+                self.params, n=1, best_of=None, seed=seed, prompt_logprobs=prompt_logprobs, extra_args=None
+            )
             commands.append(
                 AddRequest(
                     request_id=f"{prefix}{index}",
@@ -159,6 +172,7 @@ class RequestState:
                     user=user,
                     arrival_time=self.metrics.arrival_time,
                     reasoning=reasoning,
+                    bad_words_token_ids=bad_words,
                 )
             )
         return commands
@@ -222,13 +236,18 @@ class RequestState:
 
 
 def describe_logprobs(found: TokenLogprobs, tokenizer: Tokenizer | None) -> dict[int, Logprob]:
-    """The entry of one position: the token itself first, then the most probable ones in order."""
+    """The entry of one position: the token itself first, then the most probable ones in order,
+    then those that were asked for by id.
+    """
 
     def text(token_id: int) -> str | None:
         return None if tokenizer is None else tokenizer.token_text(token_id)
 
     entry = {found.token_id: Logprob(found.logprob, found.rank, text(found.token_id))}
     for rank, (token_id, logprob) in enumerate(zip(found.top_token_ids, found.top_logprobs, strict=True), 1):
+        if token_id not in entry:
+            entry[token_id] = Logprob(logprob, rank, text(token_id))
+    for token_id, logprob, rank in found.others:
         if token_id not in entry:
             entry[token_id] = Logprob(logprob, rank, text(token_id))
     return entry

@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+from pagoda.engine.bad_words import BadWords
 from pagoda.engine.block_pool import root_hash
 from pagoda.engine.messages import AddRequest, TokenLogprobs
 from pagoda.engine.sampler import SamplingRow
@@ -77,6 +78,7 @@ class Request:
             output_token_ids=self.output_token_ids,
             seed=(params.seed or 0) & _SEED_MASK,
             banned=self._banned(),
+            bad_words=BadWords(command.bad_words_token_ids) if command.bad_words_token_ids else None,
         )
         # What was sent before a crash included the prompt's log-probabilities; they are not computed again.
         self.prompt_logprobs: list[TokenLogprobs | None] | None = None
