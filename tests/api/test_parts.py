@@ -16,6 +16,7 @@ from pagoda.api.body import parse_json
 from pagoda.api.chunks import ChunkEncoder, chat_delta
 from pagoda.api.errors import ApiError
 from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
+from pagoda.api.metric_families import Families
 from pagoda.api.model_metrics import ModelMetrics
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.completions import CompletionRequest
@@ -160,8 +161,16 @@ def test_prompt_logprobs() -> None:
     assert prompt_logprobs(None) is None
 
 
-def metrics() -> ModelMetrics:
-    return ModelMetrics("m")
+def samples(metrics: ModelMetrics) -> dict[tuple[str, str], float]:
+    """The values by the sample's name and its last label's value (model_name comes first)."""
+    families = Families()
+    metrics.collect(families)
+    found = {}
+    for family in families:
+        for sample in family.samples:
+            assert list(sample.labels)[:2] == ["model_name", "engine"]
+            found[sample.name, list(sample.labels.values())[-1]] = sample.value
+    return found
 
 
 def output(tokens: dict[int, int], *, finished: bool, times: RequestMetrics) -> RequestOutput:
@@ -173,7 +182,7 @@ def output(tokens: dict[int, int], *, finished: bool, times: RequestMetrics) -> 
 
 
 def test_a_bill_counts_prompts_once_and_answers_all() -> None:
-    made = metrics()
+    made = ModelMetrics("m")
     account = Account(made, [[1, 2, 3]], SamplingParams(n=2))
     times = RequestMetrics(arrival_time=10.0, first_scheduled_time=10.125, first_token_time=10.5)
     account.add(0, output({0: 2, 1: 1}, finished=False, times=times))
@@ -192,26 +201,26 @@ def test_a_bill_counts_prompts_once_and_answers_all() -> None:
         "queue_time": 0.125,
         "tokens_per_second": 4.0,
     }
-    labels = {"model_name": "m", "engine": "0"}
-    value = made.registry.get_sample_value
-    assert value("vllm:request_success_total", {**labels, "finished_reason": "length"}) == 2
-    assert value("vllm:time_to_first_token_seconds_sum", labels) == 0.5
-    assert value("vllm:e2e_request_latency_seconds_sum", labels) == 2.5
-    assert value("vllm:request_queue_time_seconds_sum", labels) == 0.125
-    assert value("vllm:request_prefill_time_seconds_sum", labels) == 0.375
-    assert value("vllm:request_inference_time_seconds_sum", labels) == 2.375
-    assert value("vllm:request_generation_tokens_sum", labels) == 10
+    value = samples(made)
+    assert value["vllm:request_success_total", "length"] == 2
+    assert value["vllm:time_to_first_token_seconds_sum", "0"] == 0.5
+    assert value["vllm:e2e_request_latency_seconds_sum", "0"] == 2.5
+    assert value["vllm:request_queue_time_seconds_sum", "0"] == 0.125
+    assert value["vllm:request_prefill_time_seconds_sum", "0"] == 0.375
+    assert value["vllm:request_inference_time_seconds_sum", "0"] == 2.375
+    assert value["vllm:request_generation_tokens_sum", "0"] == 10
+    assert value["vllm:prompt_tokens_by_source_total", "local_cache_hit"] == 2
+    assert value["vllm:prompt_tokens_by_source_total", "local_compute"] == 1
 
 
 def test_a_request_that_was_given_up_counts_as_aborted() -> None:
-    made = metrics()
+    made = ModelMetrics("m")
     account = Account(made, [[1], [2]], SamplingParams())
     account.close()
     assert account.response_metrics() is None
-    labels = {"model_name": "m", "engine": "0"}
-    value = made.registry.get_sample_value
-    assert value("vllm:request_success_total", {**labels, "finished_reason": "abort"}) == 2
-    assert value("vllm:e2e_request_latency_seconds_count", labels) == 0
+    value = samples(made)
+    assert value["vllm:request_success_total", "abort"] == 2
+    assert value["vllm:e2e_request_latency_seconds_count", "0"] == 0
 
 
 @given(raw=st.binary(max_size=60))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pagoda.api.metrics import ServerMetrics
+from pagoda.api.model_metrics import ModelMetrics
 from pagoda.engine.outputs import RequestMetrics, RequestOutput
 from pagoda.engine.params import SamplingParams
 
@@ -15,10 +15,11 @@ class Account:
     """The bill of one HTTP request, which may hold several prompts with n answers each."""
 
     def __init__(
-        self, metrics: ServerMetrics, prompts: Sequence[Sequence[int]], params: SamplingParams
+        self, metrics: ModelMetrics, prompts: Sequence[Sequence[int]], params: SamplingParams
     ) -> None:
         self.prompt_tokens = sum(len(prompt) for prompt in prompts)
         self.completion_tokens = 0
+        self.reasoning_tokens: int | None = None  #: of completion_tokens; None where there is no reasoning
         self._metrics = metrics
         self._params = params
         self._prompts = [_PromptAccount(len(prompt), params.n) for prompt in prompts]
@@ -65,12 +66,15 @@ class Account:
     def usage(self) -> dict[str, Any]:
         """OpenAI's `usage` so far."""
         cached = sum(account.cached_tokens for account in self._prompts)
-        return {
+        usage: dict[str, Any] = {
             "prompt_tokens": self.prompt_tokens,
             "total_tokens": self.prompt_tokens + self.completion_tokens,
             "completion_tokens": self.completion_tokens,
             "prompt_tokens_details": {"cached_tokens": cached},
         }
+        if self.reasoning_tokens is not None:
+            usage["completion_tokens_details"] = {"reasoning_tokens": self.reasoning_tokens}
+        return usage
 
     def response_metrics(self) -> dict[str, float | None] | None:
         """How fast the answer came; None where the request holds several prompts."""

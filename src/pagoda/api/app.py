@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
@@ -10,50 +11,71 @@ from pagoda.api.auth import ApiKeyMiddleware
 from pagoda.api.docs_page import docs_router
 from pagoda.api.errors import install_error_handlers
 from pagoda.api.metrics import ServerMetrics
+from pagoda.api.middleware import ObserveMiddleware
 from pagoda.api.model_pool import ModelPool, ServedModel
 from pagoda.api.openapi import install_openapi
+from pagoda.api.responses_api.service import ResponsesService
 from pagoda.api.root_path import RootPathMiddleware
-from pagoda.api.routes import chat, completions, health, metrics, models
+from pagoda.api.routes import (
+    chat,
+    completions,
+    embeddings,
+    health,
+    messages,
+    metrics,
+    models,
+    responses,
+    score,
+)
 from pagoda.api.settings import ServerSettings
 from pagoda.api.state import ServerState
 from pagoda.api.web_app import web_router
 from pagoda.engine.async_llm import AsyncLLM
-from pagoda.engine.config import EngineInfo
 
 
-def create_app(llm: AsyncLLM, settings: ServerSettings) -> FastAPI:
-    """The app that serves `llm`, which may still be loading: /health says so and requests get a 503
-    meanwhile.
+def create_app(models_: ModelPool | AsyncLLM, settings: ServerSettings) -> FastAPI:
+    """The app that serves a pool of models, or one engine by the names of `settings`.
+
+    The default model may still be loading: /health says so and requests get a 503 meanwhile.
     """
+    pool = models_ if isinstance(models_, ModelPool) else pool_of_one(models_, settings)
     app = FastAPI(
         title="Pagoda",
         version=__version__,
         description="A private LLM service, compatible with OpenAI's API and with vLLM's further fields.",
         docs_url=None,
         redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs else None,
     )
-
-    def info() -> EngineInfo | None:
-        return llm.info if llm.status in ("ready", "degraded") else None
-
-    figures = ServerMetrics(settings.served_model_names[0], lambda: llm.stats, info)
-    model = ServedModel(settings.served_model_names, llm, settings, figures, root=settings.model_root)
-    app.state.server = ServerState(models=ModelPool([model]), settings=settings, metrics=figures)
+    state = ServerState(models=pool, settings=settings, metrics=ServerMetrics(pool.list))
+    app.state.server = state
+    app.state.responses = ResponsesService(state, settings.data_dir)
     install_error_handlers(app)
     install_openapi(app)
-    for routes in (chat, completions, models, health, metrics):
+    for routes in (chat, completions, responses, messages, embeddings, score, models, health, metrics):
         app.include_router(routes.router)
-    app.include_router(docs_router())
+    if settings.docs:
+        app.include_router(docs_router())
     app.include_router(web_router(settings.web_dir))
     if settings.api_keys:
         app.add_middleware(ApiKeyMiddleware, api_keys=settings.api_keys, root_path=settings.root_path)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.allowed_origins),
-        allow_methods=["*"],
-        allow_headers=["*"],
+        allow_methods=list(settings.allowed_methods),
+        allow_headers=list(settings.allowed_headers),
+        allow_credentials=settings.allow_credentials,
         expose_headers=["*"],
     )
+    app.add_middleware(ObserveMiddleware, state=state)
     if settings.root_path.strip("/"):
         app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     return app
+
+
+def pool_of_one(llm: AsyncLLM, settings: ServerSettings) -> ModelPool:
+    """A pool that serves an engine which was launched, by the names of `settings`."""
+    config = msgspec.structs.replace(llm.config, chat_template=settings.chat_template)
+    model = ServedModel(settings.served_model_names, config, settings, root=settings.model_root)
+    model.put(llm)
+    return ModelPool([model])

@@ -53,9 +53,9 @@ def bad_request(message: str, param: str | None = None) -> ApiError:
     return ApiError(400, message, param=param)
 
 
-def unavailable(message: str) -> ApiError:
-    """Try again soon: clients that retry on 503 wait as long as the header says."""
-    return ApiError(503, message, headers={"Retry-After": "1"})
+def unavailable(message: str, retry_after: int = 1) -> ApiError:
+    """Try again soon: clients that retry on 503 wait as long as the header says, in seconds."""
+    return ApiError(503, message, headers={"Retry-After": str(retry_after)})
 
 
 def error_body(status: int, message: str, kind: str, param: str | None = None) -> dict[str, Any]:

@@ -14,27 +14,29 @@ from types import FrameType
 import uvicorn
 
 from pagoda.api.app import create_app
+from pagoda.api.model_pool import ModelPool
 from pagoda.api.settings import ServerSettings
 from pagoda.api.state import ServerState
-from pagoda.engine.async_llm import AsyncLLM, EngineStartError
+from pagoda.api.stats_log import log_throughput
+from pagoda.engine.async_llm import EngineStartError
 
 _GRACE_SECONDS = 5  #: for connections to take their last bytes
 
 
 def run(
-    llm: AsyncLLM,
+    pool: ModelPool,
     settings: ServerSettings,
     listener: socket.socket,
     on_ready: Callable[[], None],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Serves until SIGINT or SIGTERM, then ends streams in order and the engine; returns the exit code.
+    """Serves until SIGINT or SIGTERM, then ends streams in order and the engines; returns the exit code.
 
     listener: a socket that listens already. on_ready: called once, when requests are served. on_progress:
     gets the bytes of weights loaded and all, meanwhile. An engine that cannot start ends the server with its
     one line on standard error and exit code 1. A second signal ends at once.
     """
-    return asyncio.run(_serve(llm, settings, listener, on_ready, on_progress))
+    return asyncio.run(_serve(pool, settings, listener, on_ready, on_progress))
 
 
 def send_at_once(listener: socket.socket) -> None:
@@ -48,7 +50,7 @@ def send_at_once(listener: socket.socket) -> None:
 
 
 async def _serve(
-    llm: AsyncLLM,
+    pool: ModelPool,
     settings: ServerSettings,
     listener: socket.socket,
     on_ready: Callable[[], None],
@@ -56,20 +58,23 @@ async def _serve(
 ) -> int:
     send_at_once(listener)
     # Requests that come while the model loads are answered (503), so the server runs from the start.
-    ready = asyncio.create_task(llm.wait_ready(on_progress))
-    app = create_app(llm, settings)
+    ready = asyncio.create_task(pool.start(on_progress))
+    app = create_app(pool, settings)
     config = uvicorn.Config(
         app,
-        access_log=False,
+        access_log=False,  # ours is in middleware.py
         log_config=None,
         log_level=logging.WARNING,
         lifespan="off",
         ws="none",
         server_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_graceful_shutdown=max(_GRACE_SECONDS, round(settings.shutdown_timeout)),
+        ssl_keyfile=settings.ssl_keyfile,
+        ssl_certfile=settings.ssl_certfile,
     )
     server = _Server(config, app.state.server)
+    reporting = asyncio.create_task(log_throughput(pool, settings.stats_log_seconds))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await asyncio.wait({ready, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -86,9 +91,10 @@ async def _serve(
         await serving
         return 0
     finally:
-        ready.cancel()
-        await asyncio.gather(ready, return_exceptions=True)
-        await llm.shutdown()
+        for task in (ready, reporting):
+            task.cancel()
+        await asyncio.gather(ready, reporting, return_exceptions=True)
+        await pool.shutdown()
 
 
 class _Server(uvicorn.Server):
@@ -117,5 +123,5 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._state.draining.set()
+        self._state.drain()
         await super().shutdown(sockets)

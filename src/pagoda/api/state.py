@@ -16,13 +16,22 @@ from pagoda.api.settings import ServerSettings
 
 @dataclass
 class ServerState:
-    """One server's models, settings, metrics, and whether it is shutting down."""
+    """One server's models, settings, metrics, and whether it is shutting down.
+
+    load: requests for models' answers that are being worked on.
+    """
 
     models: ModelPool
     settings: ServerSettings
     metrics: ServerMetrics
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     created: int = field(default_factory=lambda: int(time.time()))
+    load: int = 0
+
+    def drain(self) -> None:
+        """From now on nothing new begins and nobody waits for a model: the server ends."""
+        self.draining.set()
+        self.models.close()
 
     def check_serving(self) -> None:
         """Raises ApiError 503 while the server ends."""

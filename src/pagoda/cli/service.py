@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import msgspec
 
 from pagoda.api.settings import ServerSettings
 from pagoda.cli.console import LoadingProgress, progress_reporter, say
+from pagoda.cli.pool import build_pool, engine_config
 from pagoda.cli.ports import address_of, bind, is_loopback
 from pagoda.cli.settings import web_dir
 from pagoda.engine.config import EngineConfig, EngineInfo
@@ -68,25 +68,30 @@ def run_service(options: ServiceOptions) -> int:
     lock = DataFolderLock(pagoda_home())
     lock.acquire(f"http://{options.host}:{options.port}")
     try:
-        choice = options.models[0]
-        model = resolve(choice.model, progress=progress_reporter(), offline=options.offline)
+        found = [
+            resolve(choice.model, progress=progress_reporter(), offline=options.offline)
+            for choice in options.models
+        ]
         listener = bind(options.host, options.port)
         with listener:
             address = address_of(listener, options.host)
             lock.announce(address)
-            return _serve(options, model, listener, address)
+            return _serve(options, found, listener, address)
     finally:
         lock.release()
 
 
-def _serve(options: ServiceOptions, model: LocalModel, listener: socket.socket, address: str) -> int:
+def _serve(
+    options: ServiceOptions, found: Sequence[LocalModel], listener: socket.socket, address: str
+) -> int:
     from pagoda.engine.async_llm import AsyncLLM
 
-    llm = AsyncLLM.launch(engine_config(options, model))
+    llm = AsyncLLM.launch(engine_config(options, found[0]))
     # From here on the engine loads in its own process while this one imports the web framework.
     from pagoda.api.server import run
 
-    settings = server_settings(options, model)
+    settings = server_settings(options, found[0])
+    pool = build_pool(options, settings, found, llm)
     name = settings.served_model_names[0]
     loading = LoadingProgress(f"Loading {name}")
 
@@ -97,16 +102,9 @@ def _serve(options: ServiceOptions, model: LocalModel, listener: socket.socket, 
             _open_browser(address)
 
     try:
-        return run(llm, settings, listener, on_ready=announce, on_progress=loading.update)
+        return run(pool, settings, listener, on_ready=announce, on_progress=loading.update)
     finally:
         loading.finish()
-
-
-def engine_config(options: ServiceOptions, model: LocalModel) -> EngineConfig:
-    """The engine's settings for one of the models."""
-    return msgspec.structs.replace(
-        options.engine, model_path=str(model.path), generation_config=dict(model.generation_config)
-    )
 
 
 def server_settings(options: ServiceOptions, model: LocalModel) -> ServerSettings:

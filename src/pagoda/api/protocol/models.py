@@ -23,14 +23,19 @@ class ModelPermission(BaseModel):
 
 
 class ModelCard(BaseModel):
+    """root: where the model's files are. parent: the model it is an adapter of. max_model_len: None where it
+    is known only when the model is loaded. status: whether it is in memory, in addition to vLLM's fields.
+    """
+
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "pagoda"
     root: str
-    parent: None = None
-    max_model_len: int
+    parent: str | None = None
+    max_model_len: int | None
     permission: list[ModelPermission]
+    status: Literal["unloaded", "loading", "loaded", "unloading", "sleeping"]
 
 
 class ModelList(BaseModel):

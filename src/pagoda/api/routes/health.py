@@ -1,4 +1,4 @@
-"""/health and /version: open to everyone, for supervisors and load balancers."""
+"""/health, /ping, /version, /load: open to everyone, for supervisors and load balancers."""
 
 from __future__ import annotations
 
@@ -15,21 +15,35 @@ _REASONS = {
     "degraded": "the engine is being restarted",
     "dead": "the engine has stopped",
 }
+_UNAVAILABLE: dict[int | str, dict[str, str]] = {503: {"description": "Not now."}}
 
 
-@router.get("/health", summary="Whether requests are served", responses={503: {"description": "Not now."}})
+@router.get("/health", summary="Whether requests are served", responses=_UNAVAILABLE)
+@router.get("/ping", summary="The same, by SageMaker's name", responses=_UNAVAILABLE)
+@router.post("/ping", include_in_schema=False)
 async def health(request: Request) -> Response:
-    """200 with no body when requests are served; else 503 with the state and its reason."""
+    """200 with no body when requests are served; else 503 with the state and its reason.
+
+    The first model decides. One that was unloaded is loaded again by the next request, so it counts as well.
+    """
     state = state_of(request)
-    llm = state.models.default.llm
-    status = llm.status
     if state.draining.is_set():
         return json_response({"status": "dead", "reason": "the server is shutting down"}, 503)
-    if status == "ready":
+    model = state.models.default
+    llm = model.loaded_llm
+    status = "starting" if llm is None else llm.status
+    if status == "ready" or (status == "starting" and model.was_loaded):
         return Response()
-    return json_response({"status": status, "reason": llm.status_reason or _REASONS[status]}, 503)
+    reason = (llm.status_reason if llm is not None else None) or _REASONS[status]
+    return json_response({"status": status, "reason": reason}, 503)
 
 
 @router.get("/version", summary="Pagoda's version")
 async def version() -> dict[str, str]:
     return {"version": __version__}
+
+
+@router.get("/load", summary="Requests in flight")
+async def load(request: Request) -> dict[str, int]:
+    """Requests for models' answers that the server works on now."""
+    return {"server_load": state_of(request).load}

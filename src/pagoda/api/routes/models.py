@@ -15,12 +15,12 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 @router.get("", summary="The models that are served", responses={200: {"model": ModelList}})
 async def list_models(request: Request) -> Response:
+    """Every name of every model, loaded or not. 503 until the first model is loaded."""
     state = state_of(request)
     state.check_serving()
-    cards = []
-    for model in state.models.list():
-        await state.lease(model.name)
-        cards += [_card(state, model, name) for name in model.names]
+    state.models.check_started()
+    await state.models.wait_foreseen()
+    cards = [_card(state, model, name) for model in state.models.list() for name in model.names]
     return json_response(ModelList(data=cards).model_dump())
 
 
@@ -31,8 +31,11 @@ async def list_models(request: Request) -> Response:
 )
 async def get_model(request: Request, model: str) -> Response:
     state = state_of(request)
-    lease = await state.lease(model)
-    return json_response(_card(state, lease.model, model).model_dump())
+    state.check_serving()
+    found = state.models.find(model)
+    state.models.check_started()
+    await state.models.wait_foreseen()
+    return json_response(_card(state, found, model).model_dump())
 
 
 def _card(state: ServerState, model: ServedModel, name: str) -> ModelCard:
@@ -41,6 +44,8 @@ def _card(state: ServerState, model: ServedModel, name: str) -> ModelCard:
         id=name,
         created=state.created,
         root=model.root,
-        max_model_len=model.llm.info.max_model_len,
+        parent=model.parent,
+        max_model_len=model.max_model_len,
         permission=[permission],
+        status=model.residence,
     )

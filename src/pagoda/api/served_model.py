@@ -1,0 +1,217 @@
+"""One model of a server: its names, its engine while it is loaded, and what requests need to know of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from pagoda.api.model_metrics import ModelMetrics
+from pagoda.api.sampling import model_defaults
+from pagoda.api.settings import ServerSettings
+from pagoda.engine.async_llm import AsyncLLM
+from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
+from pagoda.engine.forecast import Forecast
+
+Residence = Literal["unloaded", "loading", "loaded", "unloading", "sleeping"]
+
+
+class ServedModel:
+    """A model with its names; the first is the one in responses. The pool loads and unloads it.
+
+    config: how its engine is started. root: where its files are. parent: the model it is an adapter of.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        config: EngineConfig,
+        settings: ServerSettings,
+        *,
+        root: str = "",
+        parent: str | None = None,
+    ) -> None:
+        if not names:
+            raise ValueError("a model needs at least one name")
+        self.names = tuple(names)
+        self.config = config
+        self.settings = settings
+        self.metrics = ModelMetrics(self.name)
+        self.root = root or config.model_path
+        self.parent = parent
+        self.residence: Residence = "unloaded"
+        self.leaving = False  #: another model waits for this one's room; no new leases
+        self.leases = 0
+        self.idle_since = time.monotonic()
+        self.was_loaded = False
+        self.failure: str | None = None  #: why the last attempt to load it failed
+        self.failed_at = 0.0
+        self.sleep_level = 0
+        self.forecast: Forecast | None = None  #: what it will take, where that could be read without loading
+        self._llm: AsyncLLM | None = None
+        self._info: EngineInfo | None = None
+        self._past = EngineStats()  # counters of engines that were unloaded
+        self._kept: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+    @property
+    def llm(self) -> AsyncLLM:
+        """Its engine. Raises RuntimeError while it is not loaded: hold a lease."""
+        if self._llm is None:
+            raise RuntimeError(f"the model {self.name} is not loaded")
+        return self._llm
+
+    @property
+    def loaded_llm(self) -> AsyncLLM | None:
+        """Its engine, None while there is none."""
+        return self._llm
+
+    @property
+    def info(self) -> EngineInfo | None:
+        """What its engine said when it became ready; None while there is none."""
+        llm = self._llm
+        return llm.info if llm is not None and llm.status in ("ready", "degraded") else None
+
+    @property
+    def max_model_len(self) -> int | None:
+        """Of the engine, also of one that was unloaded; before that what its configuration tells."""
+        info = self.info or self._info
+        if info is not None:
+            return info.max_model_len
+        return self.forecast.max_model_len if self.forecast is not None else None
+
+    @property
+    def committed_bytes(self) -> int:
+        """Memory that its engine has reserved for weights and cache."""
+        info = self.info
+        if info is not None:
+            return info.weight_bytes + info.cache_bytes
+        return self.forecast.least_bytes if self._llm is not None and self.forecast is not None else 0
+
+    @property
+    def stats(self) -> EngineStats:
+        """Counters since the server's start, over all times that the model was loaded."""
+        return self._past if self._llm is None else added(self._llm.stats, self._past)
+
+    @property
+    def sampling_defaults(self) -> Mapping[str, Any]:
+        """Sampling where a request says nothing; needs a loaded model."""
+        return self._keep("sampling", self._sampling_defaults)  # type: ignore[no-any-return]
+
+    @property
+    def reasoning_parser(self) -> str | None:
+        """The name of the parser that splits reasoning from the answer; needs a loaded model."""
+        return self._parsers()[0]
+
+    @property
+    def tool_call_parser(self) -> str | None:
+        """The name of the parser that finds tool calls; needs a loaded model."""
+        return self._parsers()[1]
+
+    def put(self, llm: AsyncLLM) -> None:
+        """Takes an engine that was launched."""
+        self._llm = llm
+        self._kept.clear()
+        llm.observe_steps(self._count_step)
+
+    def take_away(self) -> AsyncLLM | None:
+        """Gives the engine up; its counters go on."""
+        llm, self._llm = self._llm, None
+        if llm is not None:
+            self._past = msgspec.structs.replace(
+                added(llm.stats, self._past),
+                num_requests_running=0,
+                num_requests_waiting=0,
+                kv_cache_usage=0.0,
+            )
+            if llm.has_info:
+                self._info = llm.info
+        self._kept.clear()
+        return llm
+
+    def with_adapter(self, name: str, folder: str) -> ServedModel:
+        """This model with an adapter merged into its weights, as a model of its own."""
+        config = msgspec.structs.replace(self.config, lora=folder)
+        return ServedModel((name,), config, self.settings, root=folder, parent=self.name)
+
+    def fail(self, reason: str) -> None:
+        """Notes why it could not be loaded, or has stopped."""
+        self.failure, self.failed_at = reason, time.monotonic()
+
+    async def end(self) -> None:
+        """Ends its engine; running requests end with finish_reason "abort"."""
+        llm = self.take_away()
+        if llm is not None:
+            await llm.shutdown()
+
+    def _count_step(self, before: EngineStats, after: EngineStats) -> None:
+        tokens = after.prompt_tokens - before.prompt_tokens
+        tokens += after.generation_tokens - before.generation_tokens
+        if after.steps != before.steps:
+            self.metrics.observe_step(tokens)
+
+    def _sampling_defaults(self) -> Mapping[str, Any]:
+        config = {**self.llm.generation_config}
+        if self.settings.default_sampling == "vllm":
+            config = {}
+        return model_defaults({**config, **self.settings.override_generation_config}, "auto")
+
+    def _parsers(self) -> tuple[str | None, str | None]:
+        return self._keep("parsers", self._find_parsers)  # type: ignore[no-any-return]
+
+    def _find_parsers(self) -> tuple[str | None, str | None]:
+        from pagoda.text.answers import detect_parsers
+
+        reasoning, tools = self.settings.reasoning_parser, self.settings.tool_call_parser
+        found: tuple[str | None, str | None] = (None, None)
+        if "auto" in (reasoning, tools):
+            source = self.llm.tokenizer.chat_template or ""
+            found = detect_parsers(self.config.chat_template or source)
+        return (
+            found[0] if reasoning == "auto" else reasoning,
+            found[1] if tools == "auto" else tools,
+        )
+
+    def _keep(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
+
+class Lease:
+    """The right to use a loaded model: it is not unloaded before `release`, which may be called twice."""
+
+    def __init__(self, model: ServedModel, on_release: Callable[[ServedModel], None]) -> None:
+        self.model = model
+        self.llm = model.llm
+        self._on_release: Callable[[ServedModel], None] | None = on_release
+
+    @property
+    def name(self) -> str:
+        """The model's name in responses."""
+        return self.model.name
+
+    def release(self) -> None:
+        """Ends the lease."""
+        if self._on_release is not None:
+            self._on_release(self.model)
+            self._on_release = None
+
+
+def added(now: EngineStats, past: EngineStats) -> EngineStats:
+    """The gauges of `now` with the counters of both."""
+    return msgspec.structs.replace(
+        now,
+        prompt_tokens=now.prompt_tokens + past.prompt_tokens,
+        generation_tokens=now.generation_tokens + past.generation_tokens,
+        prefix_cache_queries=now.prefix_cache_queries + past.prefix_cache_queries,
+        prefix_cache_hits=now.prefix_cache_hits + past.prefix_cache_hits,
+        num_preemptions=now.num_preemptions + past.num_preemptions,
+        steps=now.steps + past.steps,
+        restarts=now.restarts + past.restarts,
+    )

@@ -1,0 +1,89 @@
+"""From what was asked to be served to the pool of models of a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pagoda.api.settings import ServerSettings
+from pagoda.cli.errors import UsageError
+from pagoda.engine.config import EngineConfig
+from pagoda.hub import LocalModel
+
+if TYPE_CHECKING:
+    from pagoda.api.model_pool import ModelPool
+    from pagoda.api.served_model import ServedModel
+    from pagoda.cli.service import LoraModule, ServiceOptions
+    from pagoda.engine.async_llm import AsyncLLM
+
+
+def engine_config(options: ServiceOptions, model: LocalModel) -> EngineConfig:
+    """The engine's settings for the default model."""
+    return msgspec.structs.replace(
+        options.engine,
+        model_path=str(model.path),
+        generation_config=dict(model.generation_config),
+        chat_template=options.server.chat_template,
+        memory_limit_bytes=options.model_memory,
+    )
+
+
+def further_config(options: ServiceOptions, model: LocalModel) -> EngineConfig:
+    """The engine's settings for a model beside the default one: without what describes that one alone."""
+    return msgspec.structs.replace(
+        engine_config(options, model),
+        chat_template=None,
+        tokenizer=None,
+        hf_overrides={},
+        max_model_len=None,
+        num_gpu_blocks_override=None,
+        runner="auto",
+        pooling=None,
+        memory_limit_bytes=None,
+    )
+
+
+def build_pool(
+    options: ServiceOptions, settings: ServerSettings, found: Sequence[LocalModel], llm: AsyncLLM
+) -> ModelPool:
+    """The pool of the models found, in the order of `options.models`, with the adapters.
+
+    llm: the engine of the first, which was launched. Raises UsageError for names given twice and for adapters
+    that are not there.
+    """
+    from pagoda.api.model_pool import ModelPool, PoolLimits
+    from pagoda.api.served_model import ServedModel
+
+    default = ServedModel(
+        settings.served_model_names, llm.config, settings, root=str(found[0].path)
+    )
+    default.put(llm)
+    models = [default]
+    for choice, model in zip(options.models[1:], found[1:], strict=True):
+        config = further_config(options, model)
+        own = replace(settings, chat_template=None)
+        models.append(ServedModel((choice.name or model.name,), config, own, root=str(model.path)))
+    models += [_adapter(models, module) for module in options.lora_modules]
+    names = [name for model in models for name in model.names]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two models have the name {name!r}; give each its own with --model NAME=PATH")
+    limits = PoolLimits(
+        keep_alive=options.keep_alive,
+        max_loaded=options.max_loaded_models,
+        memory_bytes=options.model_memory,
+    )
+    return ModelPool(models, limits)
+
+
+def _adapter(models: Sequence[ServedModel], module: LoraModule) -> ServedModel:
+    base = next((model for model in models if module.base is None or module.base in model.names), None)
+    if base is None:
+        raise UsageError(f"the adapter {module.name!r} names the base model {module.base!r}, which is not served")
+    if not (Path(module.path).expanduser() / "adapter_config.json").is_file():
+        raise UsageError(f"the adapter {module.name!r}: {module.path} is no folder with adapter_config.json")
+    return base.with_adapter(module.name, str(Path(module.path).expanduser()))
