@@ -111,6 +111,7 @@ class TokenDelta(msgspec.Struct, frozen=True, array_like=True):
     prompt_logprobs: list[TokenLogprobs | None] | None = None
     error: str | None = None
     scheduled_time: float = 0.0
+    ends_with_text: bool = False
     pooled: bytes | None = None
 
 
