@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from pagoda.engine.config import EngineConfig
-from pagoda.engine.loading import plan_model
+from pagoda.engine.loading import open_configured, plan_model
 from pagoda.engine.runner import purpose_of
 from pagoda.engine.sizes import ConfigurationError, least_bytes
 from pagoda.execute.base import BLOCK_SIZE
-from pagoda.weights import open_checkpoint
 from pagoda.weights.checkpoint import CheckpointError
 
 
@@ -35,7 +33,7 @@ def forecast(config: EngineConfig, available: int | None) -> Forecast:
         info = load_scripted(config).info
         return Forecast(info.max_model_len, info.weight_bytes + info.cache_bytes)
     purpose = purpose_of(config)
-    checkpoint = open_checkpoint(Path(config.model_path), config.quantization, purpose)
+    checkpoint = open_configured(config, purpose)
     try:
         plan = plan_model(config, checkpoint, purpose, available)
     except (CheckpointError, ConfigurationError):

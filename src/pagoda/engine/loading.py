@@ -49,7 +49,7 @@ def load_model(config: EngineConfig, progress: Progress | None = None) -> Loaded
         return load_scripted(config)
     started = time.monotonic()
     purpose = purpose_of(config)
-    checkpoint = open_checkpoint(Path(config.model_path), config.quantization, purpose)
+    checkpoint = open_configured(config, purpose)
     try:
         return _load(config, checkpoint, purpose, started, progress)
     except (CheckpointError, ConfigurationError):
@@ -58,6 +58,17 @@ def load_model(config: EngineConfig, progress: Progress | None = None) -> Loaded
         raise ConfigurationError(f"{config.model_path} cannot be served: {error}") from error
     finally:
         checkpoint.close()
+
+
+def open_configured(config: EngineConfig, purpose: Purpose) -> Checkpoint:
+    """The checkpoint that a configuration means. Raises CheckpointError with one line."""
+    return open_checkpoint(
+        Path(config.model_path),
+        config.quantization,
+        purpose,
+        overrides=config.hf_overrides,
+        dummy_seed=(config.seed or 0) if config.load_format == "dummy" else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +157,8 @@ def estimate_weight_bytes(program: Program, path: Path, config: EngineConfig) ->
         return 4 * count_weights(program)
     if config.quantization is not None:
         return int(count_weights(program) * _QUANTIZED_BITS.get(config.quantization, 16) / 8)
+    if config.load_format == "dummy":
+        return 2 * count_weights(program)
     files = [path] if path.is_file() else list(path.glob("*.safetensors"))
     return sum(file.stat().st_size for file in files)
 

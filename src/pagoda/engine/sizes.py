@@ -43,21 +43,31 @@ def choose_sizes(
     notes: list[str] = []
     wanted_len = config.max_model_len or model_len
     if wanted_len > model_len:
-        raise ConfigurationError(
-            f"max_model_len is {wanted_len:,}, but the model's own limit is {model_len:,} tokens; "
-            f"use at most {model_len:,}."
+        if not config.allow_long_max_model_len:
+            raise ConfigurationError(
+                f"max_model_len is {wanted_len:,}, but the model's own limit is {model_len:,} tokens; "
+                f"use at most {model_len:,}."
+            )
+        notes.append(
+            f"The context is longer than the {model_len:,} tokens that the model was made for; answers "
+            "beyond them may be nonsense."
         )
-    if config.kv_cache_memory_bytes is not None:
+    if config.num_gpu_blocks_override is not None:
+        most_blocks, source = config.num_gpu_blocks_override, "num_gpu_blocks_override"
+        cache = most_blocks * block_bytes
+    elif config.kv_cache_memory_bytes is not None:
         cache, source = config.kv_cache_memory_bytes, "kv_cache_memory_bytes"
         most_blocks = cache // block_bytes
     elif available is not None:
-        if weight_bytes > available:
+        allowed = int(available * config.memory_share) if config.memory_share is not None else available
+        if weight_bytes > allowed:
             raise ConfigurationError(
-                f"The model's weights need {_size(weight_bytes)} of memory and {_size(available)} are "
+                f"The model's weights need {_size(weight_bytes)} of memory and {_size(allowed)} are "
                 "available; free some memory, use a smaller model, or quantize it (--quantization int8 or "
                 "int4)."
             )
-        cache, source = int((available - weight_bytes) * _MEMORY_SHARE), "the memory left after the weights"
+        share = _MEMORY_SHARE if config.memory_share is None else 1.0
+        cache, source = int((allowed - weight_bytes) * share), "the memory left after the weights"
         most_blocks = cache // block_bytes
     else:
         cache, source, most_blocks = 0, "", 1 << 30
@@ -77,7 +87,7 @@ def choose_sizes(
             )
         max_model_len = most_len
         notes.append(f"The context is {most_len:,} tokens instead of the model's {model_len:,}: {fits}.")
-    if config.kv_cache_memory_bytes is not None:
+    if config.num_gpu_blocks_override is not None or config.kv_cache_memory_bytes is not None:
         num_blocks = most_blocks
     else:
         useful = max(_CONTEXTS * _blocks(max_model_len), _MIN_TOKENS // BLOCK_SIZE)
@@ -101,8 +111,10 @@ def within_limit(available: int | None, config: EngineConfig) -> int | None:
 
 def least_bytes(config: EngineConfig, weight_bytes: int, context_bytes: int) -> int:
     """The memory that must be free for a model to have a whole context; see `choose_sizes`."""
-    if config.kv_cache_memory_bytes is not None:
+    if config.kv_cache_memory_bytes is not None and config.num_gpu_blocks_override is None:
         return weight_bytes + config.kv_cache_memory_bytes
+    if config.memory_share is not None:
+        return math.ceil((weight_bytes + context_bytes) / config.memory_share)
     return weight_bytes + math.ceil(context_bytes / _MEMORY_SHARE)
 
 
@@ -110,6 +122,7 @@ def _check(config: EngineConfig) -> None:
     for name in (
         "max_model_len",
         "kv_cache_memory_bytes",
+        "num_gpu_blocks_override",
         "max_num_seqs",
         "max_num_batched_tokens",
         "num_threads",
@@ -117,6 +130,10 @@ def _check(config: EngineConfig) -> None:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ConfigurationError(f"{name} must be at least 1, got {value}.")
+    if config.memory_share is not None and not 0 < config.memory_share <= 1:
+        raise ConfigurationError(
+            f"gpu_memory_utilization must be above 0 and at most 1, got {config.memory_share}."
+        )
 
 
 def _blocks(tokens: int) -> int:

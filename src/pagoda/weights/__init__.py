@@ -3,31 +3,57 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pagoda.models import Purpose, build_program
 from pagoda.weights.checkpoint import Checkpoint, CheckpointError
-from pagoda.weights.folder import FolderCheckpoint
+from pagoda.weights.dummy import DummyCheckpoint
+from pagoda.weights.folder import FolderCheckpoint, read_folder_config
 from pagoda.weights.gguf_checkpoint import GGUFCheckpoint
+from pagoda.weights.overrides import override_config
 from pagoda.weights.quantize import QuantizedCheckpoint
 
 __all__ = ["Checkpoint", "CheckpointError", "check_weights", "open_checkpoint"]
 
 
-def open_checkpoint(path: Path, quantization: str | None = None, purpose: Purpose = "generate") -> Checkpoint:
+def open_checkpoint(
+    path: Path,
+    quantization: str | None = None,
+    purpose: Purpose = "generate",
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    dummy_seed: int | None = None,
+) -> Checkpoint:
     """Opens a GGUF file or a folder of safetensors and checks that all weights of its program for `purpose`
     are there.
 
-    quantization "int8" or "int4" quantises matrices of wider formats as they are read (quantize.py). Raises
-    CheckpointError with one line for whatever is wrong with the files.
+    quantization "int8" or "int4" quantises matrices of wider formats as they are read (quantize.py).
+    overrides: fields that replace those of config.json (overrides.py). dummy_seed: random weights in the
+    sizes of a folder's config.json instead of those of its files (dummy.py). Raises CheckpointError with one
+    line for whatever is wrong with the files.
     """
     if not path.exists():
         raise CheckpointError(f"{path} does not exist: check the path, or fetch the model with `pagoda pull`")
-    checkpoint = FolderCheckpoint.open(path) if path.is_dir() else GGUFCheckpoint.open(path)
+    checkpoint = _open(path, purpose, overrides or {}, dummy_seed)
     check_weights(checkpoint, purpose)
     return checkpoint if quantization is None else QuantizedCheckpoint(checkpoint, quantization)
+
+
+def _open(path: Path, purpose: Purpose, overrides: Mapping[str, Any], dummy_seed: int | None) -> Checkpoint:
+    if dummy_seed is not None:
+        config, generation, content = read_folder_config(path, overrides)
+        dtype = str(content.get("dtype") or content.get("torch_dtype") or "bfloat16")
+        return DummyCheckpoint(path, config, generation, purpose=purpose, dtype=dtype, seed=dummy_seed)
+    if path.is_dir():
+        return FolderCheckpoint.open(path, overrides)
+    checkpoint = GGUFCheckpoint.open(path)
+    if overrides:
+        checkpoint.replace_config(override_config(checkpoint.config, overrides, path))
+    return checkpoint
 
 
 def check_weights(checkpoint: Checkpoint, purpose: Purpose = "generate") -> None:

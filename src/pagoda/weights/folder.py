@@ -13,6 +13,7 @@ from pagoda.weights.bert_config import weight_name
 from pagoda.weights.checkpoint import CheckpointError
 from pagoda.weights.hf_config import model_config
 from pagoda.weights.json_fields import read_json
+from pagoda.weights.overrides import override_json
 from pagoda.weights.safetensors import SafetensorsFile
 from pagoda.weights.tensor import Format, Tensor
 
@@ -41,13 +42,9 @@ class FolderCheckpoint:
                 self._homes[name] = file, stored
 
     @classmethod
-    def open(cls, path: Path) -> FolderCheckpoint:
-        if not (path / "config.json").is_file():
-            raise CheckpointError(f"{path} has no config.json: choose a model's folder or a .gguf file")
-        generation_path = path / "generation_config.json"
-        generation = read_json(generation_path) if generation_path.is_file() else {}
-        config_path = path / "config.json"
-        config = model_config(config_path, read_json(config_path), generation)
+    def open(cls, path: Path, overrides: Mapping[str, Any] | None = None) -> FolderCheckpoint:
+        """overrides: fields that replace those of config.json."""
+        config, generation, _ = read_folder_config(path, overrides or {})
         return cls(path, config, generation, [SafetensorsFile.open(file) for file in _weight_files(path)])
 
     @property
@@ -93,6 +90,22 @@ def _program_name(stored: str, architecture: str, bare: bool) -> str:
     if architecture == "bert":
         return weight_name(stored)
     return f"model.{stored}" if bare and not stored.startswith(("model.", "lm_head.")) else stored
+
+
+def read_folder_config(
+    path: Path, overrides: Mapping[str, Any]
+) -> tuple[ModelConfig, dict[str, Any], dict[str, Any]]:
+    """A folder's sizes, its generation_config.json ({} where there is none), and its config.json.
+
+    Raises CheckpointError for what cannot be used.
+    """
+    config_path = path / "config.json"
+    if not config_path.is_file():
+        raise CheckpointError(f"{path} has no config.json: choose a model's folder or a .gguf file")
+    generation_path = path / "generation_config.json"
+    generation = read_json(generation_path) if generation_path.is_file() else {}
+    content = override_json(read_json(config_path), overrides)
+    return model_config(config_path, content, generation), generation, content
 
 
 def _weight_files(path: Path) -> list[Path]:

@@ -57,6 +57,10 @@ class GGUFCheckpoint:
     def generation_config(self) -> Mapping[str, Any]:
         return {}
 
+    def replace_config(self, config: ModelConfig) -> None:
+        """Other sizes than the file says, that fit its tensors."""
+        self._config = config
+
     @property
     def metadata(self) -> Mapping[str, Any]:
         """GGUF's own metadata."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pagoda.models.config import ModelConfig, RopeScaling
 from pagoda.weights.bert_config import BERT_ARCHITECTURES, bert_config
-from pagoda.weights.checkpoint import CheckpointError, check_config
+from pagoda.weights.checkpoint import MAX_SIZE, CheckpointError, check_config
 from pagoda.weights.json_fields import Fields, first_id, ids_of
 
 #: `architectures` of config.json -> the name of a program builder
@@ -47,7 +47,7 @@ def model_config(path: Path, config: Mapping[str, Any], generation: Mapping[str,
     # What Transformers takes where the file does not say.
     head_dim = 128 if architecture == "qwen3" else hidden // heads
     bias = fields.get("attention_bias", bool, architecture == "qwen2")
-    theta, scaling = _rope(fields)
+    theta, scaling = rope_of(fields)
     vocab_size = fields.get("vocab_size", int)
     ends = [
         *ids_of(config.get("eos_token_id"), vocab_size),
@@ -64,7 +64,7 @@ def model_config(path: Path, config: Mapping[str, Any], generation: Mapping[str,
         head_dim=fields.get("head_dim", int, head_dim),
         rms_norm_eps=fields.get("rms_norm_eps", float, 1e-6),
         rope_theta=theta,
-        max_position_embeddings=fields.get("max_position_embeddings", int),
+        max_position_embeddings=stretched_length(fields.get("max_position_embeddings", int), scaling),
         tie_word_embeddings=fields.get("tie_word_embeddings", bool, False),
         rope_scaling=scaling,
         attention_bias=architecture == "qwen2" or bias,
@@ -96,7 +96,18 @@ def _refuse_unsupported(fields: Fields) -> None:
         )
 
 
-def _rope(fields: Fields) -> tuple[float, RopeScaling | None]:
+def stretched_length(trained: int, scaling: RopeScaling | None) -> int:
+    """The context of a model with scaled rotary positions. Files with linear and YaRN scaling give the length
+    before it; those with llama3's give the one after it.
+    """
+    if scaling is None or scaling.kind not in ("linear", "yarn"):
+        return trained
+    before = scaling.original_max_position_embeddings if scaling.kind == "yarn" else trained
+    stretched = before * scaling.factor
+    return max(trained, int(stretched)) if stretched <= MAX_SIZE else trained
+
+
+def rope_of(fields: Fields) -> tuple[float, RopeScaling | None]:
     """Base and scaling: `rope_parameters` of Transformers 5, else `rope_theta` and `rope_scaling` of 4."""
     parameters = fields.values.get("rope_parameters") or fields.values.get("rope_scaling") or {}
     if not isinstance(parameters, dict):

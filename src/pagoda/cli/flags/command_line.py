@@ -1,7 +1,7 @@
 """From the words of a command line to values by flag.
 
-The grammar is that of `vllm serve`: `_` for `-` in names, --flag=value, --flag and --no-flag, short names such
-as -tp, several words after flags that take several, --name.field for fields of JSON values (a "+" at the end of
+The grammar is that of `vllm serve`: `_` for `-` in names, --flag=value, --flag and --no-flag, short names as
+-tp, several words after flags that take several, --name.field for fields of JSON values (a "+" at the end of
 the field adds to a list), -O3, and --config file.yaml (config_file.py), over which the command line goes.
 """
 
