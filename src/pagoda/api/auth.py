@@ -5,11 +5,13 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pagoda.api.errors import json_response
+from pagoda.api.messages_api.errors import is_messages_path, messages_error
 
 _GUARDED = ("/v1", "/v2", "/inference")
 
@@ -30,7 +32,11 @@ class ApiKeyMiddleware:
         if scope["type"] != "http" or not self._is_guarded(scope) or self._is_allowed(Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
-        response = json_response({"error": "Unauthorized"}, 401, {"WWW-Authenticate": "Bearer"})
+        status: int = 401
+        body: dict[str, Any] = {"error": "Unauthorized"}  # a text there, as vLLM's clients know it
+        if is_messages_path(scope["path"]):
+            status, body = messages_error(status, "An API key is needed, as x-api-key or as a bearer token.")
+        response = json_response(body, status, {"WWW-Authenticate": "Bearer"})
         await response(scope, receive, send)
 
     def _is_guarded(self, scope: Scope) -> bool:

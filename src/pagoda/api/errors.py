@@ -10,7 +10,10 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+
+from pagoda.api.messages_api.errors import is_messages_path, messages_error
 
 _TYPES = {
     400: "BadRequestError",
@@ -69,11 +72,13 @@ def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | 
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Every error of the app leaves in this shape, unknown paths and failures of ours included."""
+    """Every error of the app leaves in this shape, unknown paths and failures of ours included; those below
+    /v1/messages leave in Anthropic's.
+    """
 
     async def known(request: Request, error: Exception) -> Response:
         if isinstance(error, ApiError):
-            return json_response(error.body(), error.status_code, error.headers)
+            return _answer(request, error.status_code, error.message, error.body(), error.headers)
         status = error.status_code if isinstance(error, HTTPException) else 500
         phrase = HTTPStatus(status).phrase
         detail = str(error.detail) if isinstance(error, HTTPException) else phrase
@@ -82,11 +87,31 @@ def install_error_handlers(app: FastAPI) -> None:
         elif detail == "Method Not Allowed":
             detail = f"{request.url.path} does not answer to {request.method}; see /docs."
         headers = error.headers if isinstance(error, HTTPException) else None
-        return json_response(error_body(status, detail, phrase), status, headers)
+        return _answer(request, status, detail, error_body(status, detail, phrase), headers)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        """A parameter in the path or the query; bodies are read by hand."""
+        first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": ("",), "msg": ""}
+        param = str(first["loc"][-1])
+        message = f"{param}: {first['msg']}"
+        return _answer(request, 400, message, error_body(400, message, "Bad Request", param))
 
     async def unknown(request: Request, error: Exception) -> Response:
         message = "The server failed on this request; its log says why."
-        return json_response(error_body(500, message, _TYPES[500]), 500)
+        return _answer(request, 500, message, error_body(500, message, _TYPES[500]))
 
     app.add_exception_handler(HTTPException, known)
+    app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Exception, unknown)
+
+
+def _answer(
+    request: Request,
+    status: int,
+    message: str,
+    body: dict[str, Any],
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    if is_messages_path(request.url.path):
+        status, body = messages_error(status, message)
+    return json_response(body, status, headers)

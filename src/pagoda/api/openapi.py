@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.common import ErrorResponse
 from pagoda.api.protocol.completions import CompletionRequest
+from pagoda.api.protocol.messages import CountTokensRequest, MessagesRequest
 from pagoda.api.protocol.pooling import (
     ClassifyRequest,
     CohereEmbedRequest,
@@ -19,10 +20,14 @@ from pagoda.api.protocol.pooling import (
     RerankRequest,
     ScoreRequest,
 )
+from pagoda.api.protocol.responses import ResponsesRequest
 
 _REQUESTS: tuple[type[BaseModel], ...] = (
     ChatCompletionRequest,
     CompletionRequest,
+    ResponsesRequest,
+    MessagesRequest,
+    CountTokensRequest,
     EmbeddingRequest,
     PoolingRequest,
     ClassifyRequest,

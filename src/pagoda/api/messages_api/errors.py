@@ -17,10 +17,9 @@ _TYPES = {
 }
 
 
-def is_messages_path(path: str, root_path: str = "") -> bool:
-    """Whether errors at this path are for clients of the Messages API."""
-    inner = path.removeprefix("/" + root_path.strip("/")) if root_path.strip("/") else path
-    return inner == "/v1/messages" or inner.startswith("/v1/messages/")
+def is_messages_path(path: str) -> bool:
+    """Whether errors at this path, whatever a proxy puts before it, are for clients of the Messages API."""
+    return "/v1/messages/" in f"{path}/"
 
 
 def messages_error(status: int, message: str) -> tuple[int, dict[str, Any]]:
