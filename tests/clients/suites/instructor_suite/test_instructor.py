@@ -1,0 +1,56 @@
+"""instructor in its modes, whole and partial."""
+
+from __future__ import annotations
+
+import instructor
+import pytest
+from conftest import Endpoint
+from openai import OpenAI
+from pydantic import BaseModel
+
+QUESTION = [{"role": "user", "content": "Ada is 36"}]
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+def client_of(server: Endpoint, mode: instructor.Mode) -> instructor.Instructor:
+    return instructor.from_openai(OpenAI(base_url=server.v1, api_key="EMPTY", max_retries=0), mode=mode)
+
+
+MODES = pytest.mark.parametrize(
+    "mode", [instructor.Mode.TOOLS, instructor.Mode.JSON, instructor.Mode.JSON_SCHEMA]
+)
+
+
+@MODES
+def test_an_object(scripted: Endpoint, mode: instructor.Mode) -> None:
+    client = client_of(scripted, mode)
+    person = client.chat.completions.create(
+        model=scripted.model, response_model=Person, messages=QUESTION, max_retries=0
+    )
+    assert person == Person(name="Ada", age=36)
+
+
+@MODES
+def test_a_partial_object_grows(scripted: Endpoint, mode: instructor.Mode) -> None:
+    client = client_of(scripted, mode)
+    seen = list(
+        client.chat.completions.create_partial(
+            model=scripted.model, response_model=Person, messages=QUESTION, max_retries=0
+        )
+    )
+    assert seen[-1].name == "Ada"
+    assert seen[-1].age == 36
+    assert len(seen) > 2
+    assert seen[0].name is None
+
+
+def test_a_real_model_fills_the_schema(chat: Endpoint) -> None:
+    client = client_of(chat, instructor.Mode.JSON_SCHEMA)
+    person = client.chat.completions.create(
+        model=chat.model, response_model=Person, messages=QUESTION, max_retries=0, temperature=0
+    )
+    assert isinstance(person, Person)
