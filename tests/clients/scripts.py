@@ -28,10 +28,10 @@ def tool_replies() -> Replies:
         ("What is 3 + 4", listed("my_adder_tool", a=3, b=4)),
         ("weather in San Francisco", tagged("get_weather", location="San Francisco, CA")),
         ("It's sunny.", "It is sunny in San Francisco."),
-        ("你好啊集团", listed("unicode_customer", customer_name="你好啊集团", description="公司")),
+        ("你好啊集团", customer("你好啊集团")),
         (
             "こんにちは株式会社",
-            listed("unicode_customer", customer_name="こんにちは株式会社", description="会社"),
+            customer("こんにちは株式会社"),
         ),
         ("joke about cats", JOKE),
         # instructor, pydantic-ai, litellm, llama-index
@@ -58,3 +58,7 @@ def tagged(name: str, **arguments: object) -> str:
 def listed(name: str, **arguments: object) -> str:
     """One call as a request that requires one gets it."""
     return json.dumps([{"name": name, "parameters": arguments}], ensure_ascii=False)
+
+
+def customer(name: str) -> str:
+    return listed("unicode_customer", customer_name=name, description=name)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import instructor
 import pytest
-from conftest import Endpoint
 from openai import OpenAI
 from pydantic import BaseModel
+
+from conftest import Endpoint
 
 QUESTION = [{"role": "user", "content": "Ada is 36"}]
 

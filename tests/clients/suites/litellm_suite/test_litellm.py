@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import litellm
 import pytest
+
 from conftest import Endpoint
 
 PREFIXES = pytest.mark.parametrize("prefix", ["hosted_vllm", "openai"])

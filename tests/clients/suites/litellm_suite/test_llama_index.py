@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from conftest import Endpoint
 from llama_index.core.llms import ChatMessage
 from llama_index.embeddings.openai import OpenAIEmbedding
 from llama_index.llms.openai_like import OpenAILike
 from pydantic import BaseModel
+
+from conftest import Endpoint
 
 
 class Person(BaseModel):

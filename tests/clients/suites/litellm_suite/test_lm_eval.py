@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import lm_eval.models  # noqa: F401 - registers what it finds
 import pytest
-from conftest import Endpoint
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import get_model
+
+from conftest import Endpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

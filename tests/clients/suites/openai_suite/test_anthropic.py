@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import anthropic
 import pytest
 from anthropic import Anthropic
+
 from conftest import Endpoint
 
 WEATHER = {

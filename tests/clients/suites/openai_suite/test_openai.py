@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import openai
 import pytest
-from conftest import Endpoint
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
+
+from conftest import Endpoint
 
 MESSAGES = [{"role": "user", "content": "Name three colours."}]
 WEATHER = {
@@ -195,9 +196,12 @@ def test_embeddings(embedding: Endpoint) -> None:
         # Without encoding_format the client asks for base64 and decodes it.
         packed = client.embeddings.create(model=embedding.model, input=["a cat", "a kitten", "tax law"])
         plain = client.embeddings.create(model=embedding.model, input="a cat", encoding_format="float")
+        # LangChain sends lists of token ids, by a tokenizer of its own choice.
+        by_ids = client.embeddings.create(model=embedding.model, input=[[101, 1037, 4937, 102], [101, 102]])
     cat, kitten, law = (item.embedding for item in packed.data)
     assert plain.data[0].embedding == pytest.approx(cat, abs=1e-6)
     assert dot(cat, kitten) > dot(cat, law)
+    assert len(by_ids.data[0].embedding) == 384
     assert dot(cat, cat) == pytest.approx(1, abs=1e-5)
 
 

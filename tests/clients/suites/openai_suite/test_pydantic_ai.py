@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Endpoint
 from pydantic import BaseModel
 from pydantic_ai import Agent, NativeOutput, PromptedOutput
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
+
+from conftest import Endpoint
 
 
 class City(BaseModel):
