@@ -19,7 +19,7 @@ _CALL_MAY_BEGIN = re.compile(r"<tool_call>[ \t\r\n]{0,64}(?:<[functio]{0,8})?\Z"
 Thinking: TypeAlias = Literal["open", "closed", "unopened"]
 """Where a prompt leaves the answer: inside reasoning, after it, or with none begun."""
 
-#: Parsers by name: whether text that does not begin with `<think>` is reasoning, where the prompt does not tell.
+#: Parsers by name: whether text without `<think>` at its beginning is reasoning, if the prompt does not tell.
 REASONING_PARSERS: Mapping[str, bool] = {"deepseek_r1": True, "qwen3": False}
 
 

@@ -1,4 +1,4 @@
-"""Hermes (Qwen2.5, QwQ, Qwen3): `<tool_call>`, a JSON object with name and arguments, `</tool_call>`; repeated."""
+"""Hermes (Qwen2.5, QwQ, Qwen3): each call is a JSON object between `<tool_call>` and `</tool_call>`."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ def is_name(text: str) -> bool:
 
 class JsonCall:
     """Reads one object from its `{` on. `name` is known once the arguments begin, or are known to be none;
-    from then on `take` gives new pieces of them, "{}" in all for none. It ends as `done`, or as `failed`: it was no
-    call, and reading stopped where that was seen.
+    from then on `take` gives new pieces of them, "{}" in all for none. It ends as `done`, or as `failed`: it
+    was no call, and reading stopped where that was seen.
 
     accepts_name: which names a call may have. keys: which ones may come before it is known to be a call. end,
     start: see JsonValue.
