@@ -29,6 +29,7 @@ from pagoda.api.routes import (
 )
 from pagoda.api.settings import ServerSettings
 from pagoda.api.state import ServerState
+from pagoda.api.user_middleware import add_middleware
 from pagoda.api.web_app import web_router
 from pagoda.engine.async_llm import AsyncLLM
 
@@ -67,6 +68,8 @@ def create_app(models_: ModelPool | AsyncLLM, settings: ServerSettings) -> FastA
         allow_credentials=settings.allow_credentials,
         expose_headers=["*"],
     )
+    for name in settings.middleware:
+        add_middleware(app, name)
     app.add_middleware(ObserveMiddleware, state=state)
     if settings.root_path.strip("/"):
         app.add_middleware(RootPathMiddleware, root_path=settings.root_path)

@@ -23,6 +23,7 @@ class ServerSettings:
     data_dir: where the server keeps what must outlive it (stored responses); None keeps it in memory.
     allowed_*: which web pages may call the API from a browser (CORS); "*" means all.
     max_body_bytes: larger request bodies are refused.
+    middleware: import paths of classes or async functions that are put around the server (ASGI).
     chat_template: source that replaces the model's own template.
     default_chat_template_kwargs: template variables where a request gives none.
     trust_request_chat_template: accept a template in a request.
@@ -45,6 +46,7 @@ class ServerSettings:
     allowed_methods: tuple[str, ...] = ("*",)
     allowed_headers: tuple[str, ...] = ("*",)
     allow_credentials: bool = False
+    middleware: tuple[str, ...] = ()
     max_body_bytes: int = 32 * 1024 * 1024
     chat_template: str | None = None
     default_chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)

@@ -18,6 +18,7 @@ _USER_ERRORS = (
     ("pagoda.hub.errors", "HubError"),
     ("pagoda.weights.checkpoint", "CheckpointError"),
     ("pagoda.engine.params", "ParameterError"),
+    ("pagoda.api.user_middleware", "MiddlewareError"),
     ("pagoda.engine.async_llm", "EngineStartError"),
     ("pagoda.engine.async_llm", "EngineDeadError"),
     ("pagoda.engine.async_llm", "PromptError"),

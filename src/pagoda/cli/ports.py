@@ -34,6 +34,37 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def bind_unix(path: str) -> socket.socket:
+    """A Unix domain socket that listens; a socket that nobody uses any more is replaced. UsageError with one
+    line.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if _is_left_over(path):
+            Path(path).unlink()
+        listener.bind(path)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise UsageError(f"{path} exists already; stop its server, or give another --uds") from error
+        raise UsageError(f"cannot listen on {path}: {error.strerror or error}") from error
+    listener.setblocking(False)
+    return listener
+
+
+def _is_left_over(path: str) -> bool:
+    """Whether a socket lies there to which nobody listens."""
+    if not Path(path).is_socket():
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
 def _explain(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         holder = port_holder(port)
@@ -85,11 +116,13 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def address_of(listener: socket.socket, host: str) -> str:
-    """The URL to open on this machine."""
+def address_of(listener: socket.socket, host: str, scheme: str = "http") -> str:
+    """The URL to open on this machine; of a Unix domain socket unix:PATH."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
     port = listener.getsockname()[1]
     everywhere = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104
     shown = everywhere.get(host, host)
     if ":" in shown and not shown.startswith("["):
         shown = f"[{shown}]"
-    return f"http://{shown}:{port}"
+    return f"{scheme}://{shown}:{port}"

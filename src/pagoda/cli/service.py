@@ -10,11 +10,14 @@ import dataclasses
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
 
 from pagoda.api.settings import ServerSettings
 from pagoda.cli.console import LoadingProgress, progress_reporter, say
 from pagoda.cli.pool import build_pool, engine_config
-from pagoda.cli.ports import address_of, bind, is_loopback
+from pagoda.cli.ports import address_of, bind, bind_unix, is_loopback
 from pagoda.cli.settings import web_dir
 from pagoda.engine.config import EngineConfig, EngineInfo
 from pagoda.hub import DataFolderLock, LocalModel, format_bytes, pagoda_home, resolve
@@ -68,17 +71,43 @@ def run_service(options: ServiceOptions) -> int:
     lock = DataFolderLock(pagoda_home())
     lock.acquire(f"http://{options.host}:{options.port}")
     try:
-        found = [
-            resolve(choice.model, progress=progress_reporter(), offline=options.offline)
-            for choice in options.models
-        ]
-        listener = bind(options.host, options.port)
+        found = find_models(options)
+        options = with_tokenizer(options)
+        listener = bind(options.host, options.port) if options.uds is None else bind_unix(options.uds)
         with listener:
-            address = address_of(listener, options.host)
+            scheme = "http" if options.server.ssl_certfile is None else "https"
+            address = address_of(listener, options.host, scheme)
             lock.announce(address)
-            return _serve(options, found, listener, address)
+            try:
+                return _serve(options, found, listener, address)
+            finally:
+                if options.uds is not None:
+                    Path(options.uds).unlink(missing_ok=True)
     finally:
         lock.release()
+
+
+def find_models(options: ServiceOptions) -> list[LocalModel]:
+    """The models on this disk, fetched where they are not here. The revision is that of the first."""
+    return [
+        resolve(
+            choice.model,
+            progress=progress_reporter(),
+            offline=options.offline,
+            revision=options.revision if choice is options.models[0] else None,
+        )
+        for choice in options.models
+    ]
+
+
+def with_tokenizer(options: ServiceOptions) -> ServiceOptions:
+    """The options with a tokenizer that was named by something else than a path found on this disk."""
+    name = options.engine.tokenizer
+    if name is None or Path(name).expanduser().exists():
+        return options
+    found = resolve(name, progress=progress_reporter(), offline=options.offline)
+    engine = msgspec.structs.replace(options.engine, tokenizer=str(found.path))
+    return dataclasses.replace(options, engine=engine)
 
 
 def _serve(
@@ -136,7 +165,7 @@ def ready_lines(info: EngineInfo, name: str, address: str, options: ServiceOptio
         ("Engine", f"{threads}, {info.isa}, loaded in {info.load_seconds:.2f} s"),
         ("Stop", "Ctrl-C"),
     ]
-    if not is_loopback(options.host) and not options.server.api_keys:
+    if options.uds is None and not is_loopback(options.host) and not options.server.api_keys:
         rows.append(("Note", "whoever reaches this machine may use it; --api-key KEY asks for a key"))
     rows += [("Note", note) for note in info.notes]
     width = max(len(title) for title, _ in rows)

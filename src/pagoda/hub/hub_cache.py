@@ -17,6 +17,7 @@ QUANT_TAG = re.compile(r"(?:^|[-._])((?:I?Q\d|F16|BF16|F32|MXFP4)[A-Za-z0-9_]*)\
 _HUB_NAME = re.compile(
     r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::(?P<tag>[\w.-]+)|/(?P<file>[\w./-]+\.gguf))?"
 )
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 
 
@@ -69,12 +70,17 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 
 
 def find_cached(name: HubName, environ: Mapping[str, str], revision: str = "main") -> Path | None:
-    """The folder or GGUF file of `name` when all of it is in the cache, else None."""
+    """The folder or GGUF file of `name` when all of it is in the cache, else None.
+
+    revision: a branch, a tag, or a whole commit.
+    """
     base = cache_folder(environ) / ("models--" + name.repo.replace("/", "--"))
     try:
         commit = (base / "refs" / revision).read_text().strip()
     except OSError:
-        return None
+        if not _COMMIT.fullmatch(revision):
+            return None
+        commit = revision
     snapshot = base / "snapshots" / commit
     if name.wants_gguf:
         files = [str(path.relative_to(snapshot)) for path in snapshot.rglob("*.gguf") if path.exists()]

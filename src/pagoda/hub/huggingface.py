@@ -45,6 +45,7 @@ def obtain_from_hub(
     *,
     offline: bool = False,
     refresh: bool = False,
+    revision: str = "main",
     environ: Mapping[str, str] | None = None,
 ) -> Path:
     """The folder or GGUF file of `name`: from the cache, or fetched (and resumed) when it is not whole there.
@@ -53,7 +54,7 @@ def obtain_from_hub(
     HubError with one line.
     """
     env = os.environ if environ is None else environ
-    cached = find_cached(name, env)
+    cached = find_cached(name, env, revision)
     if cached is not None and not refresh:
         return cached
     if offline or hub_is_offline(env):
@@ -71,20 +72,29 @@ def obtain_from_hub(
             f"{name.repo} cannot be fetched from {endpoint}: {reason}; "
             "set HF_ENDPOINT to a mirror you can reach, or give a local folder or GGUF file"
         )
-    return _download(name, endpoint, env, progress)
+    return _download(name, revision, endpoint, env, progress)
 
 
-def _download(name: HubName, endpoint: str, environ: Mapping[str, str], progress: ProgressReporter) -> Path:
+def _download(
+    name: HubName, revision: str, endpoint: str, environ: Mapping[str, str], progress: ProgressReporter
+) -> Path:
     if "HF_ENDPOINT" in environ:
         # The Xet protocol goes past mirrors to Hugging Face's own servers.
         os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # the reporter draws
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     try:
-        info = HfApi(endpoint=endpoint).model_info(name.repo, timeout=INFO_SECONDS, files_metadata=True)
+        info = HfApi(endpoint=endpoint).model_info(
+            name.repo, revision=revision, timeout=INFO_SECONDS, files_metadata=True
+        )
         files = _choose(name, info)
         cache = cache_folder(environ)
         _require_space(cache, sum(files.values()))
@@ -92,7 +102,7 @@ def _download(name: HubName, endpoint: str, environ: Mapping[str, str], progress
             snapshot = Path(
                 snapshot_download(
                     name.repo,
-                    revision="main",
+                    revision=revision,
                     cache_dir=cache,
                     allow_patterns=[_literal(file) for file in files],
                     endpoint=endpoint,
@@ -106,6 +116,8 @@ def _download(name: HubName, endpoint: str, environ: Mapping[str, str], progress
         raise HubError(
             f"{endpoint} has no model {name.repo}, or it is private and HF_TOKEN does not open it"
         ) from error
+    except RevisionNotFoundError as error:
+        raise HubError(f"{name.repo} has no revision {revision!r} at {endpoint}") from error
     except HfHubHTTPError as error:
         raise HubError(f"{name.repo} cannot be fetched from {endpoint}: {_first_line(error)}") from error
     except OSError as error:

@@ -38,6 +38,7 @@ def resolve(
     progress: ProgressReporter,
     offline: bool = False,
     refresh: bool = False,
+    revision: str | None = None,
     catalog: Sequence[CatalogEntry] = CATALOG,
     environ: Mapping[str, str] | None = None,
 ) -> LocalModel:
@@ -45,6 +46,7 @@ def resolve(
 
     A path that exists is taken as it is and never touches the network. refresh: check what is here again
     (checksum for the catalog, newest revision for the hub); without it a model that is here needs no network.
+    revision: a branch, tag or commit on the hub, where the model comes from there.
     The code that fetches is imported only where something must be fetched, for a fast start.
     """
     env = os.environ if environ is None else environ
@@ -63,12 +65,14 @@ def resolve(
     hub_name = HubName.parse(name) if _may_be_hub_name(name) else None
     if hub_name is None:
         raise HubError(_unknown(name, path, catalog))
-    cached = None if refresh else find_cached(hub_name, env)
+    cached = None if refresh else find_cached(hub_name, env, revision or "main")
     if cached is not None:
         return LocalModel(cached, name, "hub")
     from pagoda.hub.huggingface import obtain_from_hub
 
-    found = obtain_from_hub(hub_name, progress, offline=offline, refresh=refresh, environ=env)
+    found = obtain_from_hub(
+        hub_name, progress, offline=offline, refresh=refresh, revision=revision or "main", environ=env
+    )
     return LocalModel(found, name, "hub")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pagoda.api.settings import ServerSettings
 from pagoda.cli.errors import UsageError, WrongUsageError
@@ -48,7 +48,6 @@ def _engine_fields(given: Given) -> dict[str, Any]:
     found: dict[str, Any] = {
         "quantization": _quantization(given.text("quantization")),
         "tokenizer": given.text("tokenizer"),
-        "chat_template": _chat_template(given.text("chat-template")),
         "hf_overrides": _overrides(given),
         "runner": _runner(given),
         "load_format": "dummy" if given.values.get("load-format") == "dummy" else "auto",
@@ -69,11 +68,14 @@ def _engine_fields(given: Given) -> dict[str, Any]:
 
 
 def _server_fields(given: Given) -> dict[str, Any]:
-    found: dict[str, Any] = {"api_keys": api_keys(given.values.get("api-key"), given.environ)}
-    for name in ("tool-call-parser", "reasoning-parser"):
-        parser = given.text(name)
-        if parser is not None:
-            found[name.replace("-", "_")] = None if parser in ("", "none", "None") else parser
+    found: dict[str, Any] = {
+        "api_keys": api_keys(given.values.get("api-key"), given.environ),
+        "chat_template": _chat_template(given.text("chat-template")),
+    }
+    if "tool-call-parser" in given.values:
+        found["tool_call_parser"] = _parser("tool", given.text("tool-call-parser"))
+    if "reasoning-parser" in given.values:
+        found["reasoning_parser"] = _parser("reasoning", given.text("reasoning-parser"))
     if given.values.get("enable-reasoning") and "reasoning-parser" not in given.values:
         found["reasoning_parser"] = "auto"
     if given.values.get("disable-log-stats"):
@@ -92,6 +94,11 @@ def _server_fields(given: Given) -> dict[str, Any]:
         raise WrongUsageError(
             f"--logprobs-mode {mode} is not supported: logprobs are the model's own (raw_logprobs)"
         )
+    if given.values.get("middleware"):
+        from pagoda.api.user_middleware import load_middleware
+
+        for name in given.values["middleware"]:
+            load_middleware(name)
     found |= _sampling_defaults(given)
     found["dev_mode"] = _is_on(given.environ.get("VLLM_SERVER_DEV_MODE"))
     found["allow_lora_updating"] = _is_on(given.environ.get("VLLM_ALLOW_RUNTIME_LORA_UPDATING"))
@@ -127,6 +134,18 @@ def _models(given: Given) -> tuple[ModelChoice, ...]:
             f"two models are called {twice!r}; give each a name of its own: --model NAME=MODEL"
         )
     return tuple(choices)
+
+
+def _parser(kind: Literal["tool", "reasoning"], name: str | None) -> str | None:
+    """A parser's name, "auto", or None for no parser."""
+    if name is None or name.casefold() in ("", "none", "auto"):
+        return "auto" if name is not None and name.casefold() == "auto" else None
+    from pagoda.text.answers import UnknownParserError, check_parser
+
+    try:
+        return check_parser(kind, name)
+    except UnknownParserError as error:
+        raise WrongUsageError(f"{str(error).rstrip('.')}, auto, none") from error
 
 
 def _quantization(text: str | None) -> str | None:

@@ -118,9 +118,8 @@ SERVER = Group(
             name="middleware",
             kind=Kind.WORDS,
             metavar="IMPORT.PATH ...",
-            effect=Effect.REFUSED,
-            silent=([],),
-            help="foreign code does not run inside the server; put a proxy in front of it",
+            target="server.middleware",
+            help="ASGI classes or async functions (request, call_next) to put around the server.",
         ),
         Flag(
             name="enable-request-id-headers",
