@@ -22,7 +22,7 @@ from pagoda.api.state import ServerState
 from pagoda.api.structured import check_constraint, param_of, structured_outputs
 from pagoda.api.unsupported import check_unsupported
 from pagoda.engine.async_llm import AsyncLLM
-from pagoda.engine.outputs import CompletionOutput
+from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.text.parsing import AnswerParser, MessageDelta
 
@@ -88,13 +88,16 @@ class ChatRun:
         try:
             async with aclosing(self.outputs) as outputs:
                 async for _, output in outputs:
-                    self.account.add(0, output)
-                    if output.prompt_logprobs is not None:
-                        self.prompt_logprobs = prompt_logprobs(output.prompt_logprobs)
-                    self.finished = output.finished
-                    yield [self._piece(answer) for answer in output.outputs]
+                    yield self._pieces(output)
         except Exception as error:
             raise as_api_error(error) from error
+
+    def take(self) -> list[ChatPiece]:
+        """As `pieces`, for those who start and listen to `outputs` themselves: what is new, at once.
+
+        Raises what the engine fails with.
+        """
+        return [piece for _, output in self.outputs.take() for piece in self._pieces(output)]
 
     async def whole(self) -> list[ChatAnswer]:
         """The answers in order. Raises ApiError."""
@@ -111,6 +114,13 @@ class ChatRun:
             self._closed = True
             self.account.close()
             self.lease.release()
+
+    def _pieces(self, output: RequestOutput) -> list[ChatPiece]:
+        self.account.add(0, output)
+        if output.prompt_logprobs is not None:
+            self.prompt_logprobs = prompt_logprobs(output.prompt_logprobs)
+        self.finished = output.finished
+        return [self._piece(answer) for answer in output.outputs]
 
     def _piece(self, answer: CompletionOutput) -> ChatPiece:
         if self.parsers is None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
-from typing import cast
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 from pagoda.api.protocol.common import GenerationRequest
 from pagoda.engine.async_llm import AsyncLLM
+from pagoda.engine.generation import Generation
 from pagoda.engine.messages import ReasoningTokens
 from pagoda.engine.outputs import RequestOutput
 from pagoda.engine.params import SamplingParams
-
-Outputs = AsyncGenerator[tuple[int, RequestOutput], None]
-_END = object()
 
 
 def start(
@@ -27,54 +24,79 @@ def start(
     stream: bool,
     reasoning: ReasoningTokens | None = None,
 ) -> Outputs:
-    """Validates every prompt now (PromptError), runs them when the first output is asked for.
+    """Validates every prompt now (PromptError), runs them when the outputs are started or read."""
+    return Outputs(
+        [
+            llm.begin(
+                prompt,
+                params,
+                f"{request_id}-{number}",
+                stream=stream,
+                priority=request.priority or 0,
+                cache_salt=request.cache_salt or "",
+                user=request.user or "",
+                reasoning=reasoning,
+            )
+            for number, prompt in enumerate(prompts)
+        ]
+    )
 
-    Gives (number of the prompt, output). Closing it frees all of them in the engine at once.
+
+class Outputs:
+    """(number of the prompt, output) of every prompt of a request, as they come.
+
+    Either read by `async for`, or by `start` and `take`. Closing frees all prompts in the engine at once.
     """
-    streams = [
-        llm.generate(
-            prompt,
-            params,
-            f"{request_id}-{number}",
-            stream=stream,
-            priority=request.priority or 0,
-            cache_salt=request.cache_salt or "",
-            user=request.user or "",
-            reasoning=reasoning,
-        )
-        for number, prompt in enumerate(prompts)
-    ]
-    return _single(streams[0]) if len(streams) == 1 else _merged(streams)
 
+    def __init__(self, generations: Sequence[Generation]) -> None:
+        self._generations = generations
+        self._fresh: list[int] = []  # prompts with news
+        self._on_news: Callable[[], None] | None = None
 
-async def _single(stream: AsyncIterator[RequestOutput]) -> Outputs:
-    async with aclosing(cast(AsyncGenerator[RequestOutput, None], stream)) as outputs:
-        async for output in outputs:
-            yield 0, output
+    def start(self, on_news: Callable[[], None]) -> None:
+        """Asks the engine. `on_news` is called, later, when there is something to take. Raises
+        EngineDeadError.
+        """
+        self._on_news = on_news
+        for number, generation in enumerate(self._generations):
+            generation.start(partial(self._note, number))
 
+    def listen(self, on_news: Callable[[], None]) -> None:
+        """Calls this one from now on."""
+        self._on_news = on_news
 
-async def _merged(streams: Sequence[AsyncIterator[RequestOutput]]) -> Outputs:
-    queue: asyncio.Queue[tuple[int, RequestOutput | object]] = asyncio.Queue()
+    @property
+    def finished(self) -> bool:
+        """Whether what `take` gives now is the last."""
+        return all(generation.finished for generation in self._generations)
 
-    async def pump(number: int, stream: AsyncIterator[RequestOutput]) -> None:
-        try:
-            async with aclosing(cast(AsyncGenerator[RequestOutput, None], stream)) as outputs:
-                async for output in outputs:
-                    queue.put_nowait((number, output))
-        finally:
-            queue.put_nowait((number, _END))
+    def take(self) -> list[tuple[int, RequestOutput]]:
+        """What is new. Raises RequestFailedError or EngineDeadError."""
+        fresh, self._fresh = self._fresh, []
+        return [(number, self._generations[number].take()) for number in fresh]
 
-    tasks = [asyncio.ensure_future(pump(number, stream)) for number, stream in enumerate(streams)]
-    try:
-        running = len(tasks)
-        while running:
-            number, output = await queue.get()
-            if isinstance(output, RequestOutput):
-                yield number, output
-                continue
-            running -= 1
-            await tasks[number]  # raises what its prompt failed with
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def close(self) -> None:
+        """May be called twice, and before `start`."""
+        self._on_news = None
+        for generation in self._generations:
+            generation.close()
+
+    async def __aiter__(self) -> AsyncIterator[tuple[int, RequestOutput]]:
+        arrived = asyncio.Event()
+        self.start(arrived.set)
+        finished = False
+        while not finished:
+            await arrived.wait()
+            arrived.clear()
+            finished = self.finished
+            for news in self.take():
+                yield news
+
+    async def aclose(self) -> None:
+        self.close()
+
+    def _note(self, number: int) -> None:
+        if number not in self._fresh:
+            self._fresh.append(number)
+        if self._on_news is not None:
+            self._on_news()

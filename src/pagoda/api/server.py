@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 
 from pagoda.api.app import create_app
+from pagoda.api.body_writer import BodyWriters
 from pagoda.api.model_pool import ModelPool
 from pagoda.api.settings import ServerSettings
 from pagoda.api.state import ServerState
@@ -61,7 +62,7 @@ async def _serve(
     ready = asyncio.create_task(pool.start(on_progress))
     app = create_app(pool, settings)
     config = uvicorn.Config(
-        app,
+        BodyWriters(app),
         access_log=False,  # ours is in middleware.py
         log_config=None,
         log_level=logging.WARNING,

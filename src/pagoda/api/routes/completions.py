@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +88,7 @@ async def create_completion(http: Request) -> Response:
         lease.release()
         raise
     if request.stream:
-        return EventStream(_events(work, state.settings), state, on_close=work.close)
+        return EventStream(_Events(work, state.settings), state, on_close=work.close)
     return await whole_response(http, state, _whole(work), work.close)
 
 
@@ -212,23 +212,47 @@ def _drop_answer(output: RequestOutput) -> None:
         answer.finish_reason, answer.stop_reason = answer.finish_reason and "length", None
 
 
-async def _events(work: _Work, settings: ServerSettings) -> AsyncGenerator[bytes, None]:
-    encoder = ChunkEncoder("text", work.id, work.created, work.model, FINGERPRINT)
-    include_usage, continuous = shows_usage(work.request, settings)
-    running = len(work.prompts)
-    async with aclosing(work.outputs) as outputs:
-        async for number, output in outputs:
+class _Events:
+    """An `EventSource` of the answers to all prompts."""
+
+    def __init__(self, work: _Work, settings: ServerSettings) -> None:
+        self._work = work
+        self._encoder = ChunkEncoder("text", work.id, work.created, work.model, FINGERPRINT)
+        self._include_usage, self._continuous = shows_usage(work.request, settings)
+        self._running = len(work.prompts)
+
+    def start(self, on_news: Callable[[], None]) -> None:
+        self._work.outputs.start(on_news)
+
+    def listen(self, on_news: Callable[[], None]) -> None:
+        self._work.outputs.listen(on_news)
+
+    @property
+    def finished(self) -> bool:
+        return self._work.outputs.finished
+
+    def take(self) -> bytes:
+        work, parts = self._work, []
+        for number, output in work.outputs.take():
             if work.prompt_only:
                 _drop_answer(output)
             work.account.add(number, output)
-            parts = [_chunk(work, encoder, number, output, answer, continuous) for answer in output.outputs]
-            running -= output.finished
-            if not running:
-                if include_usage:
-                    parts.append(encoder.usage(work.account.usage(), work.account.response_metrics()))
-                parts.append(DONE)
-            if data := b"".join(parts):
-                yield data
+            for answer in output.outputs:
+                parts.append(_chunk(work, self._encoder, number, output, answer, self._continuous))
+            if output.finished:
+                self._running -= 1
+                if not self._running:
+                    parts.append(self._last())
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self._work.outputs.close()
+
+    def _last(self) -> bytes:
+        if not self._include_usage:
+            return DONE
+        account = self._work.account
+        return self._encoder.usage(account.usage(), account.response_metrics()) + DONE
 
 
 def _chunk(
