@@ -156,20 +156,20 @@ MEMORY = Group(
             kind=Kind.SWITCH,
             effect=Effect.NONE,
             silent=(False,),
-            help="nothing is compiled at start: the model is ready at once",
+            help="nothing is compiled at start, so there is nothing to leave out",
         ),
         Flag(
             name="compilation-config",
             kind=Kind.JSON,
             short=("-O", "-cc"),
             effect=Effect.NONE,
-            help="nothing is compiled at start: the kernels are chosen for this processor",
+            help="nothing is compiled at start; the kernels are chosen for this processor",
         ),
         Flag(
             name="optimization-level",
             kind=Kind.TEXT,
             effect=Effect.NONE,
-            help="nothing is compiled at start: the kernels are chosen for this processor",
+            help="nothing is compiled at start; the kernels are chosen for this processor",
         ),
         Flag(
             name="cudagraph-capture-sizes",
