@@ -7,7 +7,6 @@ server without users has nobody to hide it from. What other servers have sealed 
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 _MARK = "pagoda1."
@@ -23,5 +22,5 @@ def unseal(sealed: Any) -> str:
         return ""
     try:
         return base64.urlsafe_b64decode(sealed.removeprefix(_MARK)).decode()
-    except (binascii.Error, UnicodeError):
+    except ValueError:  # no base64, or no text in it
         return ""
