@@ -118,7 +118,7 @@ void AttentionRunner::attend(const AttentionOp& op, const Batch& batch, const At
     const int64_t row = item.first_row + r;
     const int64_t position = sequence.first_position() + row / group;
     const int64_t head = item.kv_head * group + row % group;
-    last[r] = static_cast<int32_t>(position);
+    last[r] = static_cast<int32_t>(last_key(sequence, position));
     ops_.transform_head(op.query, op.q + (sequence.first_row + row / group) * op.q_stride + head * dim, position,
                         work.queries + r * dim);
   }
@@ -156,12 +156,12 @@ void AttentionRunner::join(const AttentionOp& op, const Batch& batch, const Atte
   const Sequence& sequence = batch.sequences[static_cast<size_t>(merge.sequence)];
   const int64_t dim = shape_.head_dim;
   for (int64_t r = 0; r < merge.rows; ++r) {
-    const int64_t position = sequence.first_position() + (merge.first_row + r) / shape_.group();
+    const int64_t last = last_key(sequence, sequence.first_position() + (merge.first_row + r) / shape_.group());
     const Partial& first = partials_[static_cast<size_t>(merge.partial)];
     float highest = first.highest[r], sum = first.sum[r];
     float* weighted = work.total.weighted;
     std::copy_n(first.weighted + r * dim, dim, weighted);
-    for (int64_t c = 1; c < merge.chunks && c * kChunk <= position; ++c) {
+    for (int64_t c = 1; c < merge.chunks && c * kChunk <= last; ++c) {
       const Partial& part = partials_[static_cast<size_t>(merge.partial + c)];
       ops_.merge(highest, sum, weighted, part.highest[r], part.sum[r], part.weighted + r * dim, dim);
     }

@@ -14,6 +14,7 @@ namespace pagoda {
 
 struct AttentionShape {
   int64_t layers, heads, kv_heads, head_dim;
+  bool causal = true;   // else every token of a sequence sees all of them
 
   int64_t group() const { return heads / kv_heads; }
   // Values of one layer and key head in a block: keys, then values.
@@ -119,6 +120,10 @@ class AttentionRunner {
   void attend(const AttentionOp& op, const Batch& batch, Range items, AttentionWorkspace& work);
   void attend(const AttentionOp& op, const Batch& batch, const AttentionPlan::Item& item, AttentionWorkspace& work);
   void join(const AttentionOp& op, const Batch& batch, const AttentionPlan::Merge& merge, AttentionWorkspace& work);
+  // The last key that a query at `position` sees.
+  int64_t last_key(const Sequence& sequence, int64_t position) const {
+    return shape_.causal ? position : sequence.context_len - 1;
+  }
   float* out_row(const AttentionOp& op, const Sequence& sequence, int64_t kv_head, int64_t row) const;
 
   OpKernels ops_;

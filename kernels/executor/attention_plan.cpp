@@ -37,7 +37,7 @@ void AttentionPlan::build(const Batch& batch, const AttentionShape& shape, int t
     for (int64_t head = 0; head < shape.kv_heads; ++head) {
       for (int64_t row = 0; row < rows; row += kTileRows) {
         const int64_t count = std::min(kTileRows, rows - row);
-        const int64_t keys = first + (row + count - 1) / group + 1;
+        const int64_t keys = shape.causal ? first + (row + count - 1) / group + 1 : sequence.context_len;
         const int64_t chunks = (keys + kChunk - 1) / kChunk;
         whole_.push_back({static_cast<int32_t>(s), static_cast<int32_t>(head), static_cast<int32_t>(row),
                           static_cast<int32_t>(count), 0, static_cast<int32_t>(chunks), -1, single,

@@ -34,6 +34,11 @@ void read_batch(const StepInput& input, const BatchLimits& limits, Batch& batch)
       refuse("token id ", input.token_ids[t], " in row ", t, " is not in 0..", limits.vocab_size - 1);
     }
   }
+  for (int64_t t = 0; input.segments && t < input.tokens; ++t) {
+    if (input.segments[t] < 0 || input.segments[t] >= limits.segments) {
+      refuse("segment ", input.segments[t], " in row ", t, " is not in 0..", limits.segments - 1);
+    }
+  }
   batch.input = input;
   batch.sequences.clear();
   int64_t row = 0;
@@ -43,6 +48,9 @@ void read_batch(const StepInput& input, const BatchLimits& limits, Batch& batch)
     if (query > input.tokens - row) refuse("query_lens add up to more than the ", input.tokens, " tokens");
     if (context < query || context > limits.max_context) {
       refuse("sequence ", s, " has a context of ", context, " tokens; it must be ", query, " to ", limits.max_context);
+    }
+    if (limits.whole && context != query) {
+      refuse("sequence ", s, " has ", query, " of its ", context, " tokens in this step; the model needs it whole");
     }
     const int64_t blocks = (context + kPage - 1) / kPage;
     if (blocks > input.table_width) {

@@ -17,10 +17,13 @@ struct StepInput {
   int64_t table_width;
   const int32_t* logits_rows;
   int64_t logits_count;
+  const int32_t* segments = nullptr;   // (tokens,), or null for all zero
 };
 
 struct BatchLimits {
   int64_t max_tokens, max_context, num_blocks, vocab_size;
+  bool whole = false;       // sequences must come whole
+  int64_t segments = 1;     // kinds of segments
 };
 
 struct Sequence {

@@ -43,7 +43,9 @@ const ExecutorSettings& checked(const ExecutorSettings& s) {
 Executor::Executor(const ExecutorSettings& settings)
     : settings_(checked(settings)),
       pool_(settings.threads),
-      attention_(std::make_unique<AttentionRunner>(settings.isa, settings.attention, settings.num_blocks, pool_)) {}
+      attention_(std::make_unique<AttentionRunner>(settings.isa, settings.attention, settings.num_blocks, pool_)),
+      ops_(ops_for(settings.isa)),
+      rows_(static_cast<size_t>(pool_.size())) {}
 
 Executor::~Executor() = default;
 
@@ -83,11 +85,41 @@ void Executor::set_rotary(int cosine, int sine) {
   sine_ = vector(sine, count);
 }
 
-void Executor::add_embedding(int weight_index, int out) {
+void Executor::add_embedding(int weight_index, int out, int positions, int segments) {
   require_building();
   const PackedWeight& table = weight(weight_index);
   require(table.n() == settings_.vocab_size, "an embedding needs one row a token of the vocabulary");
-  operations_.push_back({EmbeddingOp{&table, buffer(out, table.k()).rows}, "embedding"});
+  EmbeddingOp op{&table, nullptr, nullptr, buffer(out, table.k()).rows};
+  if (positions != kNone) {
+    op.positions = &weight(positions);
+    require(op.positions->k() == table.k(), "tables of an embedding differ in width");
+    require(op.positions->n() >= settings_.max_context, "positions need one row a token of the longest sequence");
+  }
+  if (segments != kNone) {
+    op.segments = &weight(segments);
+    require(op.segments->k() == table.k(), "tables of an embedding differ in width");
+    segments_ = op.segments->n();
+  }
+  for (std::vector<float>& row : rows_) row.resize(std::max(row.size(), static_cast<size_t>(table.k())));
+  operations_.push_back({op, "embedding"});
+}
+
+void Executor::add_layer_norm(int input, int out, int weight_index, int bias, float eps) {
+  require_building();
+  const Buffer& from = buffer(input);
+  const Buffer& to = buffer(out, from.width);
+  operations_.push_back({LayerNormOp{from.rows, to.rows, from.width, vector(weight_index, from.width),
+                                     vector(bias, from.width), eps, selected_},
+                         "layer norm"});
+}
+
+void Executor::add_output(int input, int norm, float norm_eps) {
+  require_building();
+  require(selected_, "the result is made of selected rows");
+  const Buffer& from = buffer(input);
+  require(result_width_ == 0, "a program has one result");
+  result_width_ = from.width;
+  operations_.push_back({OutputOp{from.rows, from.width, vector_or_null(norm, from.width), norm_eps}, "output"});
 }
 
 void Executor::add_selection(const std::vector<int>& buffers) {
@@ -120,13 +152,18 @@ void Executor::add_product(const ProductSpec& spec) {
     if (part.out == kLogits) {
       require(w.n() == settings_.vocab_size, "logits need one output a token of the vocabulary");
       require(spec.parts.size() == 1 && !part.add && spec.selected, "logits come from selected rows and one weight");
+      require(result_width_ == 0, "a program has one result");
+      result_width_ = settings_.vocab_size;
       op.logits = true;
       name = "logits";
     } else {
       out = buffer(part.out, w.n()).rows;
       if (part.add) name = "product, add";
     }
-    op.parts.push_back({&w, vector_or_null(part.bias, w.n()), out, part.add ? Store::add : Store::assign});
+    require(part.activation == Activation::none || !(part.add || spec.gated || part.out == kLogits),
+            "an activation is of what a product assigns");
+    op.parts.push_back({&w, vector_or_null(part.bias, w.n()), out, part.add ? Store::add : Store::assign,
+                        part.activation});
   }
   if (spec.gated) {
     require(op.parts.size() == 2 && !spec.parts[0].add && !spec.parts[1].add, "a gated product has two weights");
@@ -142,7 +179,7 @@ void Executor::add_attention(const AttentionSpec& spec) {
   require(!selected_, "attention comes before the selection");
   const AttentionShape& shape = settings_.attention;
   require(spec.layer >= 0 && spec.layer < shape.layers, "the layer is outside the cache");
-  require(cosine_ && sine_, "attention needs the rotary tables first");
+  require(!spec.rotary || (cosine_ && sine_), "attention needs the rotary tables first");
   require(std::isfinite(spec.scale) && spec.scale > 0, "attention needs a positive scale");
   require(spec.out != spec.q && spec.out != spec.k && spec.out != spec.v, "attention cannot write its own input");
   const int64_t queries = shape.heads * shape.head_dim, keys = shape.kv_heads * shape.head_dim;
@@ -151,8 +188,9 @@ void Executor::add_attention(const AttentionSpec& spec) {
   AttentionOp op{};
   op.layer = spec.layer;
   op.scale = spec.scale;
-  op.query = {shape.head_dim, vector_or_null(spec.query_norm, shape.head_dim), spec.query_norm_eps, cosine_, sine_};
-  op.key = {shape.head_dim, vector_or_null(spec.key_norm, shape.head_dim), spec.key_norm_eps, cosine_, sine_};
+  const float *cosine = spec.rotary ? cosine_ : nullptr, *sine = spec.rotary ? sine_ : nullptr;
+  op.query = {shape.head_dim, vector_or_null(spec.query_norm, shape.head_dim), spec.query_norm_eps, cosine, sine};
+  op.key = {shape.head_dim, vector_or_null(spec.key_norm, shape.head_dim), spec.key_norm_eps, cosine, sine};
   op.q = q.data, op.q_stride = q.stride;
   op.k = k.data, op.k_stride = k.stride;
   op.v = v.data, op.v_stride = v.stride;
@@ -164,19 +202,17 @@ void Executor::finish() {
   require_building();
   int64_t max_k = 1;
   std::array<bool, 3> formats{};
-  bool logits = false;
   for (const Operation& operation : operations_) {
     const auto* product = std::get_if<ProductOp>(&operation.op);
     if (!product) continue;
     max_k = std::max(max_k, product->k);
-    logits = logits || product->logits;
     for (const ProductOp::Part& part : product->parts) {
       formats[static_cast<size_t>(activation_format(settings_.isa, part.weight->format()))] = true;
     }
   }
-  require(logits, "a program must end in logits");
+  require(result_width_ > 0, "a program must end in logits or another output");
   products_ = std::make_unique<ProductRunner>(settings_.isa, settings_.max_tokens, max_k, formats, pool_);
-  logits_ = MappedMemory(static_cast<size_t>(settings_.max_tokens * settings_.vocab_size) * sizeof(float), true);
+  logits_ = MappedMemory(static_cast<size_t>(settings_.max_tokens * result_width_) * sizeof(float), true);
   for (Operation& operation : operations_) {
     auto* product = std::get_if<ProductOp>(&operation.op);
     if (product && product->logits) product->parts[0].out = {logits_.as<float>(), settings_.vocab_size};
@@ -188,11 +224,14 @@ void Executor::finish() {
 const float* Executor::step(const StepInput& input) {
   const std::lock_guard<std::mutex> lock(stepping_);
   require(finished_, "finish() comes before the first step");
-  read_batch(input, {settings_.max_tokens, settings_.max_context, settings_.num_blocks, settings_.vocab_size}, batch_);
+  read_batch(input,
+             {settings_.max_tokens, settings_.max_context, settings_.num_blocks, settings_.vocab_size,
+              !settings_.attention.causal, segments_},
+             batch_);
   // Logits of a whole prompt take much memory; a later step without them gives it back.
   constexpr int64_t kKept = 64;
   if (logits_touched_ > kKept && input.logits_count <= kKept) {
-    logits_.release(static_cast<size_t>(kKept * settings_.vocab_size) * sizeof(float));
+    logits_.release(static_cast<size_t>(kKept * result_width_) * sizeof(float));
     logits_touched_ = 0;
   }
   logits_touched_ = std::max(logits_touched_, input.logits_count);
@@ -213,6 +252,10 @@ void Executor::run(int thread) {
       attention_->run(*attention, batch_, thread, claims_[i]);
     } else if (const auto* selection = std::get_if<SelectionOp>(&operation.op)) {
       run(*selection, thread);
+    } else if (const auto* norm = std::get_if<LayerNormOp>(&operation.op)) {
+      run(*norm, thread);
+    } else if (const auto* output = std::get_if<OutputOp>(&operation.op)) {
+      run(*output, thread);
     } else {
       run(std::get<EmbeddingOp>(operation.op), thread);
     }
@@ -226,10 +269,42 @@ void Executor::run(int thread) {
   }
 }
 
-void Executor::run(const EmbeddingOp& op, int thread) const {
+void Executor::run(const EmbeddingOp& op, int thread) {
   const Range mine = share_of(batch_.rows(), thread, pool_.size());
+  std::vector<float>& row_of_table = rows_[static_cast<size_t>(thread)];
+  const auto add = [&](const PackedWeight& table, int64_t index, float* out) {
+    table.dequantize_row(index, row_of_table.data());
+    for (int64_t i = 0; i < table.k(); ++i) out[i] += row_of_table[static_cast<size_t>(i)];
+  };
+  for (const Sequence& sequence : batch_.sequences) {
+    const int64_t end = std::min(mine.end, sequence.first_row + sequence.query_len);
+    for (int64_t row = std::max(mine.begin, sequence.first_row); row < end; ++row) {
+      float* out = op.out.data + row * op.out.stride;
+      op.weight->dequantize_row(batch_.input.token_ids[row], out);
+      if (op.positions) add(*op.positions, sequence.first_position() + row - sequence.first_row, out);
+      if (op.segments) add(*op.segments, batch_.input.segments ? batch_.input.segments[row] : 0, out);
+    }
+  }
+}
+
+void Executor::run(const LayerNormOp& op, int thread) const {
+  const Range mine = share_of(op.selected ? batch_.input.logits_count : batch_.rows(), thread, pool_.size());
   for (int64_t row = mine.begin; row < mine.end; ++row) {
-    op.weight->dequantize_row(batch_.input.token_ids[row], op.out.data + row * op.out.stride);
+    ops_.layer_norm(op.input.data + row * op.input.stride, op.weight, op.bias, op.eps, op.width,
+                    op.out.data + row * op.out.stride);
+  }
+}
+
+void Executor::run(const OutputOp& op, int thread) const {
+  const Range mine = share_of(batch_.input.logits_count, thread, pool_.size());
+  for (int64_t row = mine.begin; row < mine.end; ++row) {
+    const float* x = op.input.data + row * op.input.stride;
+    float* out = logits_.as<float>() + row * op.width;
+    if (op.norm) {
+      ops_.rms_norm(x, op.norm, op.norm_eps, op.width, out);
+    } else {
+      std::memcpy(out, x, static_cast<size_t>(op.width) * sizeof(float));
+    }
   }
 }
 

@@ -44,6 +44,7 @@ class Executor {
       int bias;            // vector or kNone
       int out;             // buffer or kLogits
       bool add;            // add to what `out` holds
+      Activation activation = Activation::none;
     };
     int input;             // buffer
     int norm;              // vector or kNone
@@ -57,6 +58,7 @@ class Executor {
     int query_norm, key_norm;      // vectors or kNone
     float query_norm_eps, key_norm_eps;
     float scale;
+    bool rotary = true;
   };
   // Where a step's time went, as seen by the calling thread, since the executor was made.
   struct Timing {
@@ -76,18 +78,25 @@ class Executor {
   // cosine and sine: (max_context, head_dim / 2), kept by the caller's vectors.
   void set_rotary(int cosine, int sine);
 
-  void add_embedding(int weight, int out);
-  // Moves the rows whose logits are wanted to the front of each buffer; only products of selected rows
+  // out = the token's row of `weight`, plus its position's and its segment's rows of those tables (or kNone).
+  void add_embedding(int weight, int out, int positions = kNone, int segments = kNone);
+  // out = layer norm of the rows of `input`, which may be `out` (ops.h).
+  void add_layer_norm(int input, int out, int weight, int bias, float eps);
+  // Moves the rows whose results are wanted to the front of each buffer; only operations on selected rows
   // follow.
   void add_selection(const std::vector<int>& buffers);
   void add_product(const ProductSpec& spec);
   void add_attention(const AttentionSpec& spec);
+  // The step's result: the selected rows of `input`, through an RMS norm unless that is kNone.
+  void add_output(int input, int norm, float norm_eps);
   void finish();
 
-  // Logits (logits_count, vocab_size), valid until the next step.
+  // Logits (logits_count, vocab_size) or the rows of add_output, valid until the next step.
   const float* step(const StepInput& input);
 
   const ExecutorSettings& settings() const { return settings_; }
+  // Values of a row of the result.
+  int64_t result_width() const { return result_width_; }
   size_t weight_bytes() const;
   size_t cache_bytes() const { return attention_->cache().bytes(); }
   void set_profiling(bool on) { profiling_ = on; }
@@ -103,8 +112,21 @@ class Executor {
     MappedMemory memory;
   };
   struct EmbeddingOp {
-    const PackedWeight* weight;
+    const PackedWeight *weight, *positions, *segments;   // the last two may be null
     Rows out;
+  };
+  struct LayerNormOp {
+    Rows input, out;
+    int64_t width;
+    const float *weight, *bias;
+    float eps;
+    bool selected;
+  };
+  struct OutputOp {
+    Rows input;
+    int64_t width;
+    const float* norm;   // or null
+    float norm_eps;
   };
   struct SelectionOp {
     struct Part {
@@ -114,7 +136,7 @@ class Executor {
     std::vector<Part> parts;
   };
   struct Operation {
-    std::variant<EmbeddingOp, SelectionOp, ProductOp, AttentionOp> op;
+    std::variant<EmbeddingOp, LayerNormOp, SelectionOp, ProductOp, AttentionOp, OutputOp> op;
     std::string name;
     double seconds = 0, waiting = 0;
     int64_t calls = 0;
@@ -127,7 +149,9 @@ class Executor {
   const Buffer& buffer(int index) const;
   void require_building() const;
   void run(int thread);
-  void run(const EmbeddingOp& op, int thread) const;
+  void run(const EmbeddingOp& op, int thread);
+  void run(const LayerNormOp& op, int thread) const;
+  void run(const OutputOp& op, int thread) const;
   void run(const SelectionOp& op, int thread) const;
 
   ExecutorSettings settings_;
@@ -142,6 +166,10 @@ class Executor {
   std::unique_ptr<ProductRunner> products_;
   MappedMemory logits_;
   int64_t logits_touched_ = 0;   // rows written since the memory was last given back
+  int64_t result_width_ = 0;
+  int64_t segments_ = 1;         // kinds of segments that the tables hold
+  OpKernels ops_;
+  std::vector<std::vector<float>> rows_;   // of each thread, a row of a table
   Batch batch_;
   std::mutex stepping_;
   bool selected_ = false, finished_ = false, profiling_ = false;

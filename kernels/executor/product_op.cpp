@@ -138,6 +138,11 @@ void ProductRunner::multiply(const ProductOp::Part& part, const Prepared& rows, 
   const Activations x = rows.formats[static_cast<size_t>(format)]->view(format, panel.end, k);
   matmul(x, panel.begin, panel.end, *part.weight, blocks.begin, blocks.end, part.bias, part.store, part.out.data,
          part.out.stride);
+  if (part.activation == Activation::none) return;
+  const int64_t first = blocks.begin * kBlock, count = std::min(blocks.end * kBlock, part.weight->n()) - first;
+  for (int64_t row = panel.begin; row < panel.end; ++row) {
+    ops_.activate(part.activation, part.out.data + row * part.out.stride + first, count);
+  }
 }
 
 void ProductRunner::multiply_gated(const ProductOp& op, const Prepared& rows, Range panel, Range blocks) const {

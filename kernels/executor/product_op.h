@@ -24,6 +24,7 @@ struct ProductOp {
     const float* bias;   // or null
     Rows out;
     Store store;
+    Activation activation = Activation::none;   // of out, once it is assigned
   };
 
   Rows input;

@@ -21,9 +21,13 @@ struct HeadTransform {
   int64_t head_dim;
   const float* norm;     // weight of the head's norm (head_dim values), or null
   float norm_eps;
-  const float* cosine;   // (positions, head_dim / 2)
+  const float* cosine;   // (positions, head_dim / 2), or null for heads that are not rotated
   const float* sine;
 };
+
+// Functions of single values. gelu is x times the normal distribution function (arXiv:1606.08415), gelu_tanh
+// the approximation of it in that paper.
+enum class Activation : int { none = 0, gelu = 1, gelu_tanh = 2, relu = 3, tanh = 4 };
 
 // Query rows over one chunk of keys of one sequence and one key head.
 struct AttentionTile {
@@ -55,6 +59,10 @@ struct alignas(64) AttentionScratch {
 struct OpKernels {
   // out = x / sqrt(mean(x^2) + eps) * weight (arXiv:1910.07467), n values; out may be x.
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* out);
+  // out = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias (arXiv:1607.06450), n values; out may be x.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float eps, int64_t n, float* out);
+  // x = kind(x), n values; the absolute error is below 2e-7 of the larger of |x| and 1.
+  void (*activate)(Activation kind, float* x, int64_t n);
   // gate = silu(gate) * up, n values.
   void (*silu_multiply)(float* gate, const float* up, int64_t n);
   // out = bfloat16 of the head x after its norm and its rotation to `position`.

@@ -7,7 +7,7 @@
 namespace pagoda {
 
 OpKernels avx512_ops() {
-  return {rms_norm, silu_multiply, transform_head, round_values, attention_chunk, merge, finish,
+  return {rms_norm, layer_norm, activate, silu_multiply, transform_head, round_values, attention_chunk, merge, finish,
           exponential_values};
 }
 

@@ -38,7 +38,7 @@ Isa isa_named(const std::string& name) {
 
 std::unique_ptr<Executor> make_executor(const std::string& isa, int threads, int64_t vocab_size, int64_t max_tokens,
                                         int64_t max_context, int64_t num_blocks, int64_t layers, int64_t heads,
-                                        int64_t kv_heads, int64_t head_dim) {
+                                        int64_t kv_heads, int64_t head_dim, bool causal) {
   pagoda::ExecutorSettings settings{};
   settings.isa = isa_named(isa);
   settings.threads = threads;
@@ -46,7 +46,7 @@ std::unique_ptr<Executor> make_executor(const std::string& isa, int threads, int
   settings.max_tokens = max_tokens;
   settings.max_context = max_context;
   settings.num_blocks = num_blocks;
-  settings.attention = {layers, heads, kv_heads, head_dim};
+  settings.attention = {layers, heads, kv_heads, head_dim, causal};
   return std::make_unique<Executor>(settings);
 }
 
@@ -100,23 +100,34 @@ int add_vector(Executor& self, nb::handle values) {
   return self.add_vector(view.data<float>(), view.size(0));
 }
 
-// parts: (weight, bias or -1, out or -2 for the logits, whether to add) each.
+pagoda::Activation activation_named(const std::string& name) {
+  const char* names[] = {"", "gelu", "gelu_tanh", "relu", "tanh"};
+  for (int kind = 0; kind < 5; ++kind) {
+    if (name == names[kind]) return static_cast<pagoda::Activation>(kind);
+  }
+  throw std::invalid_argument("unknown activation '" + name + "'; known: gelu, gelu_tanh, relu, tanh");
+}
+
+// parts: (weight, bias or -1, out or -2 for the logits, whether to add) each. activation: of the last one.
 void add_product(Executor& self, int input, int norm, float norm_eps, bool selected, bool gated,
-                 const std::vector<std::tuple<int, int, int, bool>>& parts) {
+                 const std::vector<std::tuple<int, int, int, bool>>& parts, const std::string& activation) {
   Executor::ProductSpec spec{input, norm, norm_eps, selected, gated, {}};
-  for (const auto& [weight, bias, out, add] : parts) spec.parts.push_back({weight, bias, out, add});
+  for (const auto& [weight, bias, out, add] : parts) {
+    spec.parts.push_back({weight, bias, out, add, pagoda::Activation::none});
+  }
+  if (!spec.parts.empty()) spec.parts.back().activation = activation_named(activation);
   self.add_product(spec);
 }
 
 void add_attention(Executor& self, int64_t layer, int q, int k, int v, int out, int query_norm, float query_norm_eps,
-                   int key_norm, float key_norm_eps, float scale) {
-  self.add_attention({layer, q, k, v, out, query_norm, key_norm, query_norm_eps, key_norm_eps, scale});
+                   int key_norm, float key_norm_eps, float scale, bool rotary) {
+  self.add_attention({layer, q, k, v, out, query_norm, key_norm, query_norm_eps, key_norm_eps, scale, rotary});
 }
 
 using Logits = nb::ndarray<nb::numpy, const float, nb::ndim<2>, nb::c_contig>;
 
 Logits step(nb::handle_t<Executor> self, nb::handle token_ids, nb::handle query_lens, nb::handle context_lens,
-            nb::handle block_tables, nb::handle logits_rows) {
+            nb::handle block_tables, nb::handle logits_rows, nb::handle segments) {
   Executor& executor = nb::cast<Executor&>(self);
   const ArrayView tokens(token_ids, "token_ids", 'i', 1), queries(query_lens, "query_lens", 'i', 1);
   const ArrayView contexts(context_lens, "context_lens", 'i', 1), tables(block_tables, "block_tables", 'i', 2);
@@ -131,6 +142,12 @@ Logits step(nb::handle_t<Executor> self, nb::handle token_ids, nb::handle query_
   input.table_width = tables.size(1);
   input.logits_rows = wanted.data<int32_t>();
   input.logits_count = wanted.size(0);
+  std::optional<ArrayView> kinds;
+  if (!segments.is_none()) {
+    kinds.emplace(segments, "segments", 'i', 1);
+    if (kinds->size(0) != input.tokens) throw std::invalid_argument("segments must have one entry a token");
+    input.segments = kinds->data<int32_t>();
+  }
   if (contexts.size(0) != input.sequences || tables.size(0) != input.sequences) {
     throw std::invalid_argument("query_lens, context_lens and block_tables must have one entry a sequence");
   }
@@ -139,7 +156,7 @@ Logits step(nb::handle_t<Executor> self, nb::handle token_ids, nb::handle query_
     nb::gil_scoped_release release;
     logits = executor.step(input);
   }
-  const size_t shape[] = {static_cast<size_t>(input.logits_count), static_cast<size_t>(executor.settings().vocab_size)};
+  const size_t shape[] = {static_cast<size_t>(input.logits_count), static_cast<size_t>(executor.result_width())};
   return Logits(logits, 2, shape, self);
 }
 
@@ -156,18 +173,23 @@ void bind_executor(nb::module_& m) {
   m.def("best_isa", [] { return std::string(pagoda::isa_name(pagoda::best_isa())); });
   nb::class_<Executor>(m, "Executor")
       .def(nb::new_(&make_executor), "isa"_a, "threads"_a, "vocab_size"_a, "max_tokens"_a, "max_context"_a,
-           "num_blocks"_a, "layers"_a, "heads"_a, "kv_heads"_a, "head_dim"_a)
+           "num_blocks"_a, "layers"_a, "heads"_a, "kv_heads"_a, "head_dim"_a, "causal"_a = true)
       .def("add_weight", &add_weight, "weight_format"_a, "data"_a, "scales"_a = nb::none(), "offsets"_a = nb::none())
       .def("add_vector", &add_vector, "values"_a)
       .def("add_buffer", &Executor::add_buffer, "width"_a)
       .def("set_rotary", &Executor::set_rotary, "cosine"_a, "sine"_a)
-      .def("add_embedding", &Executor::add_embedding, "weight"_a, "out"_a)
+      .def("add_embedding", &Executor::add_embedding, "weight"_a, "out"_a, "positions"_a = Executor::kNone,
+           "segments"_a = Executor::kNone)
+      .def("add_layer_norm", &Executor::add_layer_norm, "x"_a, "out"_a, "weight"_a, "bias"_a, "eps"_a)
+      .def("add_output", &Executor::add_output, "x"_a, "norm"_a, "norm_eps"_a)
       .def("add_selection", &Executor::add_selection, "buffers"_a)
-      .def("add_product", &add_product, "x"_a, "norm"_a, "norm_eps"_a, "selected"_a, "gated"_a, "parts"_a)
+      .def("add_product", &add_product, "x"_a, "norm"_a, "norm_eps"_a, "selected"_a, "gated"_a, "parts"_a,
+           "activation"_a = "")
       .def("add_attention", &add_attention, "layer"_a, "q"_a, "k"_a, "v"_a, "out"_a, "query_norm"_a,
-           "query_norm_eps"_a, "key_norm"_a, "key_norm_eps"_a, "scale"_a)
+           "query_norm_eps"_a, "key_norm"_a, "key_norm_eps"_a, "scale"_a, "rotary"_a = true)
       .def("finish", &Executor::finish)
-      .def("step", &step, "token_ids"_a, "query_lens"_a, "context_lens"_a, "block_tables"_a, "logits_rows"_a)
+      .def("step", &step, "token_ids"_a, "query_lens"_a, "context_lens"_a, "block_tables"_a, "logits_rows"_a,
+           "segments"_a = nb::none())
       .def("set_profiling", &Executor::set_profiling, "on"_a)
       .def("profile", &profile)
       .def_prop_ro("weight_bytes", &Executor::weight_bytes)

@@ -30,6 +30,7 @@ class Executor:
         heads: int,
         kv_heads: int,
         head_dim: int,
+        causal: bool = True,
     ) -> None: ...
     def add_weight(
         self,
@@ -45,9 +46,15 @@ class Executor:
     def set_rotary(self, cosine: int, sine: int) -> None:
         """Vectors of max_context * head_dim / 2 values."""
 
-    def add_embedding(self, weight: int, out: int) -> None: ...
+    def add_embedding(self, weight: int, out: int, positions: int = -1, segments: int = -1) -> None:
+        """positions and segments: weights whose rows are added."""
+
+    def add_layer_norm(self, x: int, out: int, weight: int, bias: int, eps: float) -> None: ...
+    def add_output(self, x: int, norm: int, norm_eps: float) -> None:
+        """The step's result instead of logits: selected rows, through an RMS norm unless that is -1."""
+
     def add_selection(self, buffers: Sequence[int]) -> None:
-        """Moves the rows whose logits are wanted to the front of each buffer; `selected` products follow."""
+        """Moves the rows whose results are wanted to the front of each buffer; `selected` products follow."""
 
     def add_product(
         self,
@@ -57,8 +64,9 @@ class Executor:
         selected: bool,
         gated: bool,
         parts: Sequence[tuple[int, int, int, bool]],
+        activation: str = "",
     ) -> None:
-        """parts: (weight, bias, out, whether to add to what out holds)."""
+        """parts: (weight, bias, out, whether to add to what out holds); activation: of the last one's out."""
 
     def add_attention(
         self,
@@ -72,6 +80,7 @@ class Executor:
         key_norm: int,
         key_norm_eps: float,
         scale: float,
+        rotary: bool = True,
     ) -> None: ...
     def finish(self) -> None:
         """Ends the adding; steps may follow."""
@@ -83,8 +92,9 @@ class Executor:
         context_lens: npt.NDArray[np.int32],
         block_tables: npt.NDArray[np.int32],
         logits_rows: npt.NDArray[np.int32],
+        segments: npt.NDArray[np.int32] | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Logits (rows, vocab), valid until the next step. Releases the GIL."""
+        """Logits (rows, vocab) or the rows of add_output, valid until the next step. Releases the GIL."""
 
     def set_profiling(self, on: bool) -> None: ...
     def profile(self) -> list[tuple[str, float, float, int]]:

@@ -102,7 +102,7 @@ def test_reading_what_is_not_kept_is_refused() -> None:
         "it reads up": (*program.ops[:15], Linear("up", "q", "w")),
         "it writes the rows it reads": (program.ops[0], Linear("hidden", "hidden", "w")),
         "normed already": (program.ops[0], Norm("hidden", "a", "n", 1.0), Norm("a", "b", "n", 1.0)),
-        "selected rows and logits": (program.ops[0], Logits("hidden", "w")),
+        "logits are of selected rows": (program.ops[0], Logits("hidden", "w")),
         "rotated already": (program.ops[0], Rotary("hidden", 4, 16), HeadNorm("hidden", "n", 1e-5, 4, 16)),
         "just before can be added": (program.ops[0], Add("hidden", "hidden")),
         "gate and up": (program.ops[0], GatedActivation("hidden", "hidden", "gate")),

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from pagoda import _kernels
 from pagoda.execute.base import BLOCK_SIZE, StepBatch
-from pagoda.execute.fuse import FusedAttention, FusedOp, Product, Select, fuse
-from pagoda.models.program import Attention, Embed, HeadNorm, Program
+from pagoda.execute.fuse import EmbedSum, FusedAttention, FusedOp, Output, Product, Select, fuse
+from pagoda.models.program import Embed, LayerNorm, Program
 from pagoda.models.rope import rope_table
 from pagoda.weights.checkpoint import Checkpoint
 from pagoda.weights.tensor import GROUP, Format, Tensor
@@ -75,6 +75,7 @@ class CpuExecutor:
             heads=config.num_attention_heads,
             kv_heads=config.num_key_value_heads,
             head_dim=config.head_dim,
+            causal=program.causal,
         )
         ops = fuse(program)
         self._numbers: dict[str, int] = {}  # of weights and vectors, in the native executor
@@ -87,10 +88,11 @@ class CpuExecutor:
             name: self._native.add_buffer(program.buffers[name])
             for name in dict.fromkeys(name for op in ops for name in _buffers_of(op))
         }
-        cosine, sine = rope_table(program.inv_freq, program.rope_scale, max_model_len)
-        self._native.set_rotary(
-            self._native.add_vector(cosine.ravel()), self._native.add_vector(sine.ravel())
-        )
+        if len(program.inv_freq):
+            cosine, sine = rope_table(program.inv_freq, program.rope_scale, max_model_len)
+            self._native.set_rotary(
+                self._native.add_vector(cosine.ravel()), self._native.add_vector(sine.ravel())
+            )
         for op in ops:
             self._add_op(op)
         self._native.finish()
@@ -119,7 +121,12 @@ class CpuExecutor:
 
     def step(self, batch: StepBatch) -> npt.NDArray[np.float32]:
         return self._native.step(
-            batch.token_ids, batch.query_lens, batch.context_lens, batch.block_tables, batch.logits_rows
+            batch.token_ids,
+            batch.query_lens,
+            batch.context_lens,
+            batch.block_tables,
+            batch.logits_rows,
+            batch.segments,
         )
 
     def set_profiling(self, on: bool) -> None:
@@ -144,6 +151,19 @@ class CpuExecutor:
         match op:
             case Embed(out=out, weight=weight):
                 self._native.add_embedding(self._numbers[weight], self._buffers[out])
+            case EmbedSum(op=embed, positions=positions, segments=segments):
+                self._native.add_embedding(
+                    self._numbers[embed.weight],
+                    self._buffers[embed.out],
+                    self._number(positions),
+                    self._number(segments),
+                )
+            case LayerNorm(x=x, out=out, weight=weight, bias=bias, eps=eps):
+                self._native.add_layer_norm(
+                    self._buffers[x], self._buffers[out], self._numbers[weight], self._numbers[bias], eps
+                )
+            case Output(x=x, norm=norm, eps=eps):
+                self._native.add_output(self._buffers[x], self._number(norm), eps)
             case Product():
                 self._native.add_product(
                     self._buffers[op.x],
@@ -160,13 +180,15 @@ class CpuExecutor:
                         )
                         for part in op.parts
                     ],
+                    op.activation or "",
                 )
             case Select(buffers=buffers):
                 self._native.add_selection([self._buffers[name] for name in buffers])
-            case FusedAttention(op=attention, query_norm=query_norm, key_norm=key_norm):
-                self._add_attention(attention, query_norm, key_norm)
+            case FusedAttention():
+                self._add_attention(op)
 
-    def _add_attention(self, op: Attention, query_norm: HeadNorm | None, key_norm: HeadNorm | None) -> None:
+    def _add_attention(self, fused: FusedAttention) -> None:
+        op, query_norm, key_norm = fused.op, fused.query_norm, fused.key_norm
         self._native.add_attention(
             op.layer,
             self._buffers[op.q],
@@ -178,6 +200,7 @@ class CpuExecutor:
             self._number(None if key_norm is None else key_norm.weight),
             0.0 if key_norm is None else key_norm.eps,
             op.scale,
+            fused.rotary,
         )
 
     def _number(self, name: str | None) -> int:
@@ -188,6 +211,12 @@ def _buffers_of(op: FusedOp) -> list[str]:
     match op:
         case Embed(out=out):
             return [out]
+        case EmbedSum(op=embed):
+            return [embed.out]
+        case LayerNorm(x=x, out=out):
+            return [x, out]
+        case Output(x=x):
+            return [x]
         case Product(x=x, parts=parts):
             return [x, *(part.out for part in parts if part.out is not None)]
         case Select(buffers=buffers):
