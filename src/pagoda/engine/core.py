@@ -6,6 +6,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,20 +17,24 @@ import numpy.typing as npt
 from pagoda.engine.batch import BatchBuilder, BuiltBatch
 from pagoda.engine.block_pool import BlockPool
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
+from pagoda.engine.grammar_compiler import GrammarCompiler
 from pagoda.engine.loading import LoadedModel, load_model
 from pagoda.engine.messages import AddRequest, StepOutput, TokenDelta
 from pagoda.engine.pace import PrefillPace
 from pagoda.engine.request import Request
-from pagoda.engine.sampler import Sampled, Sampler
+from pagoda.engine.sampler import Sampled, Sampler, TokenMasks
 from pagoda.engine.scheduler import Scheduler, SchedulerLimits, Work
+from pagoda.engine.vocabulary import Vocabulary, load_vocabulary
 
 _PROMPT_LOGITS_BYTES = 32 << 20  #: memory for the logits of prompt tokens in a step
+_GRAMMAR_WAIT = 0.01  #: seconds that a step with nothing else to do waits for a grammar
 
 
 class EngineCore:
     """Runs requests to their end, one step at a time. A request that fails ends with finish_reason "error".
 
-    config: what to load. model: an executor that is ready already, instead of loading one.
+    config: what to load. model: an executor that is ready already, instead of loading one. vocabulary: reads
+    what grammars need, instead of the model's files.
     Raises ConfigurationError or CheckpointError when the model cannot be served.
     """
 
@@ -36,6 +44,7 @@ class EngineCore:
         progress: Callable[[int, int], None] | None = None,
         *,
         model: LoadedModel | None = None,
+        vocabulary: Callable[[], Vocabulary] | None = None,
     ) -> None:
         model = model or load_model(config, progress)
         self.info: EngineInfo = model.info
@@ -54,6 +63,14 @@ class EngineCore:
             self._pace,
             enable_prefix_caching=config.enable_prefix_caching,
         )
+        files = Path(config.tokenizer or config.model_path)
+        self._grammars = GrammarCompiler(
+            vocabulary or partial(load_vocabulary, files, self.info.vocab_size),
+            self.info.vocab_size,
+            eos_token_ids=self.info.eos_token_ids,
+            num_threads=self.info.num_threads,
+        )
+        self._compiling: dict[str, tuple[Request, Future[Any]]] = {}  # requests that wait for their grammar
         self._requests: dict[str, Request] = {}
         self._arrivals = 0
         self._steps = 0
@@ -70,13 +87,20 @@ class EngineCore:
         request = Request(command, self._arrivals, self.info.max_model_len)
         self._arrivals += 1
         self._requests[request.id] = request
-        self._scheduler.add(request)
+        constraint = command.params.structured_outputs
+        if constraint is None:
+            self._scheduler.add(request)
+            return
+        try:
+            self._compiling[request.id] = (request, self._grammars.compile(constraint))
+        except ValueError as error:
+            self._fail(request, error, self._news)
 
     def abort(self, request_id: str) -> None:
         """Frees a request at once and confirms it in the next step; ids that are not known are ignored."""
         request = self._requests.pop(request_id, None)
         if request is not None:
-            self._scheduler.finish(request)
+            self._release(request)
             self._news.append(TokenDelta(request_id, [], "abort"))
 
     def reset_prefix_cache(self) -> None:
@@ -85,11 +109,13 @@ class EngineCore:
 
     def has_work(self) -> bool:
         """Whether `step` has anything to do or to tell."""
-        return bool(self._news) or self._scheduler.has_work()
+        return bool(self._news or self._compiling) or self._scheduler.has_work()
 
     def step(self) -> StepOutput:
         """Computes one step and tells its news."""
         deltas, self._news = self._news, []
+        if self._compiling:
+            self._take_compiled(deltas)
         work = self._scheduler.schedule()
         if work:
             started = time.perf_counter()
@@ -104,7 +130,7 @@ class EngineCore:
         scheduler = self._scheduler
         return EngineStats(
             num_requests_running=len(scheduler.running),
-            num_requests_waiting=len(scheduler.waiting),
+            num_requests_waiting=len(scheduler.waiting) + len(self._compiling),
             kv_cache_usage=scheduler.num_used_blocks / scheduler.pool.num_blocks,
             prompt_tokens=self._prompt_tokens,
             generation_tokens=self._generation_tokens,
@@ -126,6 +152,21 @@ class EngineCore:
         if not all(0 <= token < self.info.vocab_size for token in command.prompt_token_ids):
             return f"a token id is outside the vocabulary of {self.info.vocab_size}"
         return None
+
+    def _take_compiled(self, deltas: list[TokenDelta]) -> None:
+        """Puts requests in line whose grammar is compiled; waits a moment where nothing else is to do."""
+        if not deltas and not self._scheduler.has_work():
+            self._grammars.wait([future for _, future in self._compiling.values()], _GRAMMAR_WAIT)
+        ready = [(request, future) for request, future in self._compiling.values() if future.done()]
+        for request, future in ready:
+            try:
+                if request.guide is not None:
+                    request.guide.begin(future.result().deep_copy(), request.output_token_ids)
+            except Exception as error:
+                self._fail(request, error, deltas)
+                continue
+            del self._compiling[request.id]
+            self._scheduler.add(request)
 
     def _run(self, work: list[Work], deltas: list[TokenDelta]) -> None:
         """One step of the executor for all parts; when it fails, each part alone, to find the one that
@@ -171,7 +212,8 @@ class EngineCore:
         if len(chosen) != len(logits):
             logits = logits[[row for _, row in chosen]]
         try:
-            tokens = self._sampler.sample(logits, [request.row for request, _ in chosen])
+            masks = self._masks([request for request, _ in chosen], deltas)
+            tokens = self._sampler.sample(logits, [request.row for request, _ in chosen], masks)
         except Exception as error:
             if len(chosen) == 1:
                 self._fail(chosen[0][0], error, deltas)
@@ -183,12 +225,29 @@ class EngineCore:
             return found
         return [(request, token) for (request, _), token in zip(chosen, tokens, strict=True)]
 
+    def _masks(self, requests: list[Request], deltas: list[TokenDelta]) -> TokenMasks | None:
+        """What may come next for those that have a say in it. Fails those whose grammar cannot go on."""
+        guided = [(row, request) for row, request in enumerate(requests) if request.guide is not None]
+        if not guided:
+            return None
+        masks = self._grammars.masks([(row, request.guide) for row, request in guided if request.guide])
+        for _, request in guided:
+            if request.guide is not None and request.guide.problem is not None:
+                self._fail(request, ValueError(request.guide.problem), deltas)
+        return masks
+
     def _accept(self, request: Request, sampled: Sampled, deltas: list[TokenDelta]) -> None:
+        if request.finished:
+            return
         if sampled.error is not None:
             self._fail(request, ValueError(sampled.error), deltas)
             return
         first = not request.output_token_ids
-        finish_reason, stop_reason = request.append(sampled.token_id)
+        try:
+            finish_reason, stop_reason = request.append(sampled.token_id)
+        except ValueError as error:
+            self._fail(request, error, deltas)
+            return
         self._generation_tokens += 1
         num_cached, scheduled_time = -1, 0.0
         if not request.cached_reported:
@@ -206,6 +265,7 @@ class EngineCore:
                 num_cached,
                 request.prompt_logprobs if first else None,
                 scheduled_time=scheduled_time,
+                ends_with_text=request.guide is not None and request.guide.complete,
             )
         )
         if finish_reason is not None:
@@ -213,7 +273,14 @@ class EngineCore:
             self._scheduler.finish(request)
 
     def _fail(self, request: Request, error: Exception, deltas: list[TokenDelta]) -> None:
+        if request.finished:
+            return
         reason = " ".join(str(error).split()) or type(error).__name__
         deltas.append(TokenDelta(request.id, [], "error", error=reason))
         del self._requests[request.id]
-        self._scheduler.finish(request)
+        self._release(request)
+
+    def _release(self, request: Request) -> None:
+        if self._compiling.pop(request.id, None) is None:
+            self._scheduler.finish(request)
+        request.finished = True

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from pagoda.engine.bad_words import BadWords
 from pagoda.engine.block_pool import root_hash
+from pagoda.engine.guide import make_guide
 from pagoda.engine.messages import AddRequest, TokenLogprobs
+from pagoda.engine.repetition import ends_in_repetition
 from pagoda.engine.sampler import SamplingRow
 
 _SEED_MASK = (1 << 64) - 1
@@ -24,7 +26,9 @@ class Request:
         "block_ids",
         "cached_reported",
         "end_ids",
+        "eos_ids",
         "finished",
+        "guide",
         "id",
         "max_output",
         "num_cached",
@@ -60,7 +64,9 @@ class Request:
         self.max_output = rest if params.max_tokens is None else min(params.max_tokens, rest)
         self.stop_ids = frozenset(params.stop_token_ids)
         self.end_ids = frozenset() if params.ignore_eos else frozenset(command.eos_token_ids)
+        self.eos_ids = command.eos_token_ids
         self.banned_until_min = tuple(sorted(self.stop_ids | self.end_ids))
+        self.guide = make_guide(command)
         self.num_computed = 0
         self.num_cached = 0
         self.cached_reported = bool(command.generated)
@@ -104,8 +110,10 @@ class Request:
         """Whether log-probabilities of prompt tokens are still to be computed."""
         return self.prompt_logprobs is not None and len(self.prompt_logprobs) < self.num_prompt
 
-    def append(self, token_id: int) -> tuple[str | None, int | None]:
-        """Adds a generated token; returns (finish_reason, stop_reason), (None, None) while it goes on."""
+    def append(self, token_id: int) -> tuple[str | None, int | str | None]:
+        """Adds a generated token; returns (finish_reason, stop_reason), (None, None) while it goes on.
+        Raises GrammarFailedError for a token that its grammar does not admit.
+        """
         self.token_ids.append(token_id)
         self.output_token_ids.append(token_id)
         count = len(self.output_token_ids)
@@ -114,11 +122,25 @@ class Request:
             return "stop", None
         if token_id in self.stop_ids:
             return "stop", token_id
+        if self.guide is not None:
+            self.guide.accept(token_id)
+            if self.guide.complete:
+                return "stop", None
         if count >= self.max_output:
             return "length", None
-        if self.row.banned and count >= self.params.min_tokens:
-            self.row.banned = ()
+        repetition = self.params.repetition_detection
+        if repetition is not None and ends_in_repetition(self.output_token_ids, repetition):
+            return "repetition", "repetition_detected"
+        if self.row.banned:
+            self.row.banned = self._banned()
         return None, None
 
     def _banned(self) -> tuple[int, ...]:
-        return self.banned_until_min if len(self.output_token_ids) < self.params.min_tokens else ()
+        """What must not come next: every end before min_tokens, and the model's own where a grammar is still
+        to come, or is to be written to its end.
+        """
+        banned = self.banned_until_min if len(self.output_token_ids) < self.params.min_tokens else ()
+        guide = self.guide
+        if guide is not None and guide.has_grammar and (self.params.ignore_eos or guide.grammar_waits):
+            banned += self.eos_ids
+        return banned

@@ -1,0 +1,164 @@
+"""Grammars in the engine process: compiled in threads beside the step loop, and the masks of a step."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pagoda.engine.sampler import TokenMasks
+from pagoda.engine.structured_outputs import StructuredOutputsParams
+from pagoda.engine.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from pagoda.engine.guide import Guide
+
+_CACHED = 64  #: grammars kept
+_CACHED_TEXT = 8 << 20  #: characters of their texts
+_WORKERS = 2
+
+
+class GrammarCompiler:
+    """Compiles constraints for one model and computes the masks they ask for. What it needs is loaded with
+    the first constraint; until then it costs nothing.
+
+    load: reads the model's vocabulary. eos_token_ids: further tokens that may end an answer.
+    num_threads: threads that compute the masks of a step.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Vocabulary],
+        vocab_size: int,
+        *,
+        eos_token_ids: Sequence[int] = (),
+        num_threads: int = 1,
+    ) -> None:
+        self._load = load
+        self._vocab_size = vocab_size
+        self._eos_token_ids = tuple(eos_token_ids)
+        self._num_threads = num_threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._compiled: OrderedDict[str, Future[Any]] = OrderedDict()
+        self._text_kept = 0
+        self._lock = threading.Lock()
+        self._tokenizer: Any = None
+        self._executor: Any = None
+        self._bits = np.empty((0, 0), np.uint32)
+
+    def compile(self, params: StructuredOutputsParams) -> Future[Any]:
+        """The compiled grammar (an llguidance.LLMatcher to copy), now or later. The future raises ValueError
+        for what cannot be compiled, CheckpointError for a model without a tokenizer.
+        """
+        from pagoda.engine.grammar_text import grammar_text
+
+        text = grammar_text(params)
+        future = self._compiled.get(text)
+        if future is not None:
+            self._compiled.move_to_end(text)
+            return future
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="pagoda-grammar")
+        future = self._compiled[text] = self._pool.submit(self._compile, text)
+        self._text_kept += len(text)
+        while len(self._compiled) > _CACHED or self._text_kept > _CACHED_TEXT:
+            if len(self._compiled) == 1:
+                break
+            forgotten, _ = self._compiled.popitem(last=False)
+            self._text_kept -= len(forgotten)
+        return future
+
+    @staticmethod
+    def wait(futures: Sequence[Future[Any]], seconds: float) -> None:
+        """Sleeps until one of them is done, at most that long."""
+        wait(futures, timeout=seconds, return_when=FIRST_COMPLETED)
+
+    def masks(self, guides: Sequence[tuple[int, Guide]]) -> TokenMasks | None:
+        """What may come next, for rows of logits and their guides; None when nothing is constrained. A guide
+        whose grammar fails has a `problem` then.
+        """
+        rows: list[int] = []
+        matchers: list[tuple[Any, int]] = []
+        forced: list[tuple[int, int]] = []
+        for row, guide in guides:
+            token = guide.forced()
+            if token is not None:
+                forced.append((len(rows), token))
+            elif guide.wants_mask:
+                matchers.append((guide.matcher, len(rows)))
+            else:
+                continue
+            rows.append(row)
+        if not rows:
+            return None
+        bits = self._room(len(rows))
+        for index, token in forced:
+            bits[index] = 0
+            bits[index, token // 32] = 1 << (token % 32)
+        if matchers:
+            if self._executor is None:
+                self._executor = _llguidance().LLExecutor(self._num_threads)
+            self._executor.unsafe_compute_mask_ptr(
+                matchers, bits.ctypes.data, bits.shape[1] * 4, bits.shape[0]
+            )
+        return TokenMasks(rows, bits)
+
+    def _room(self, rows: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint32]]:
+        words = -(-self._mask_size // 32)
+        if self._bits.shape[0] < rows:
+            self._bits = np.empty((max(rows, 2 * self._bits.shape[0]), words), np.uint32)
+        return self._bits
+
+    @property
+    def _mask_size(self) -> int:
+        """One place more than the vocabulary: what stands for the end in a model that has no end token."""
+        return self._vocab_size + 1
+
+    def _compile(self, text: str) -> Any:
+        from pagoda.engine.grammar import parser_limits
+        from pagoda.engine.grammar_text import one_line
+
+        with self._lock:
+            if self._tokenizer is None:
+                self._tokenizer = self._make_tokenizer()
+        for precompute in (True, False):  # what is too large to prepare may still do
+            limits = parser_limits(precompute=precompute)
+            matcher = _llguidance().LLMatcher(self._tokenizer, text, limits=limits, log_level=0)
+            if not matcher.is_error():
+                return matcher
+        raise ValueError(f"the grammar cannot be compiled: {one_line(matcher.get_error())}")
+
+    def _make_tokenizer(self) -> Any:
+        vocabulary = self._load()
+        ends = dict.fromkeys((*vocabulary.eos_token_ids, *self._eos_token_ids))
+        eos = [token for token in ends if 0 <= token < self._vocab_size] or [self._vocab_size]
+        backend = _Backend(vocabulary, eos)
+        llguidance = _llguidance()
+        return llguidance.LLTokenizer(
+            llguidance.TokenizerWrapper(backend), n_vocab=self._mask_size, eos_token=eos
+        )
+
+
+class _Backend:
+    """A vocabulary in the shape that llguidance reads."""
+
+    bos_token_id = None
+
+    def __init__(self, vocabulary: Vocabulary, eos_token_ids: Sequence[int]) -> None:
+        self.tokens = [*vocabulary.tokens, b""]
+        self.special_token_ids = sorted({*vocabulary.special_ids, *eos_token_ids})
+        self.eos_token_id = eos_token_ids[0]
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        """Tokens of a text; never asked for, since grammars force nothing."""
+        return []
+
+
+def _llguidance() -> Any:
+    import llguidance
+
+    return llguidance
