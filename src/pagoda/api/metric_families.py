@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.utils import floatToGoString
 
 
 class Tally:
@@ -34,9 +34,9 @@ class Tally:
     def buckets(self) -> list[tuple[str, float]]:
         """(upper end, values up to it), as Prometheus wants them; the last end is +Inf."""
         found, reached = [], 0
-        for bound, count in zip((*self.bounds, float("inf")), self._counts, strict=True):
+        for bound, count in zip((*self.bounds, math.inf), self._counts, strict=True):
             reached += count
-            found.append((floatToGoString(bound), float(reached)))
+            found.append(("+Inf" if bound == math.inf else str(float(bound)), float(reached)))
         return found
 
 

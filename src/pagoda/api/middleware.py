@@ -1,4 +1,4 @@
-"""What surrounds every request: the count of those in flight, times for /metrics, the access log, request ids.
+"""What surrounds every request: the count of those in flight, times for /metrics, access log, request ids.
 
 Plain ASGI, and nothing but a look at the message's type on the way of a stream's chunks.
 """
@@ -17,7 +17,16 @@ from pagoda.api.state import ServerState
 
 _access_log = logging.getLogger("pagoda.access")
 
-_COUNTED = ("/v1/", "/v2/", "/inference/", "/score", "/rerank", "/pooling", "/classify", "/generative_scoring")
+_COUNTED = (
+    "/v1/",
+    "/v2/",
+    "/inference/",
+    "/score",
+    "/rerank",
+    "/pooling",
+    "/classify",
+    "/generative_scoring",
+)
 
 
 class ObserveMiddleware:

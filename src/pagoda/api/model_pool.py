@@ -22,7 +22,6 @@ __all__ = ["Lease", "ModelPool", "ModelStatus", "PoolLimits", "ServedModel"]
 _log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 300.0  #: seconds that a model loaded on demand stays without a request, unless told otherwise
-_WELCOME = 1.0  #: seconds for those who waited for a model to take it, before it may be unloaded as idle
 SLEEP_TAGS = frozenset({"weights", "kv_cache"})  #: what vLLM's /wake_up can wake by itself
 
 
@@ -80,7 +79,7 @@ class ModelPool:
                 return model
         raise ApiError(404, f"The model `{name}` does not exist.", param="model")
 
-    def status(self) -> list[ModelStatus]:
+    def status(self) -> Sequence[ModelStatus]:
         """Of every model, in the order of `list`."""
         now = time.monotonic()
         return [
@@ -151,15 +150,12 @@ class ModelPool:
         await asyncio.gather(*(model.end() for model in self._models))
 
     async def lease(self, name: str | None) -> Lease:
-        """Loads the model if it must and keeps it loaded. Raises ApiError 404; 503 where it cannot be had now.
+        """Loads the model if it must and keeps it loaded. Raises ApiError 404; 503 where it cannot be had.
 
         A degraded engine takes requests and answers them when it is back.
         """
         model = self.find(name)
-        deadline = time.monotonic() + self.limits.load_timeout
-        while (lease := self._lease_now(model)) is None:
-            await self._wait_loaded(model, deadline - time.monotonic())
-        return lease
+        return self._lease_now(model) or await self._lease_later(model)
 
     async def load(self, name: str) -> None:
         """Loads a model and takes no lease. Raises ApiError 404, 503."""
@@ -200,7 +196,7 @@ class ModelPool:
         for model in self._sleepers:
             if model in self._models:
                 await self._residency.load(model)
-                self._idle(model, at_least=_WELCOME)
+                self._idle(model)
         self._sleepers.clear()
         self._asleep = asleep
         if not asleep:
@@ -211,7 +207,7 @@ class ModelPool:
         if self._asleep:
             raise unavailable("The server sleeps; POST /wake_up wakes it.")
         llm = model.loaded_llm
-        if llm is None or model.leaving:
+        if llm is None or (model.leaving and not model.expected):
             return None
         if llm.status in ("ready", "degraded"):
             model.leases += 1
@@ -219,6 +215,20 @@ class ModelPool:
         if model is self.default:
             self.check_started()
         return None
+
+    async def _lease_later(self, model: ServedModel) -> Lease:
+        deadline = time.monotonic() + self.limits.load_timeout
+        model.waiting += 1
+        try:
+            while True:
+                await self._wait_loaded(model, deadline - time.monotonic())
+                if (lease := self._lease_now(model)) is not None:
+                    return lease
+        finally:
+            model.waiting -= 1
+            if model.expected:
+                model.expected -= 1
+                self._note_use(model)
 
     async def _wait_loaded(self, model: ServedModel, seconds: float) -> None:
         """Waits until an attempt to load the model is over. Raises ApiError 503."""
@@ -228,9 +238,7 @@ class ModelPool:
             task.add_done_callback(_look_at)
         closing = asyncio.ensure_future(self._closing.wait())
         try:
-            await asyncio.wait(
-                {task, closing}, timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait({task, closing}, timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED)
         finally:
             closing.cancel()
         if self._closing.is_set():
@@ -243,28 +251,31 @@ class ModelPool:
     async def _load(self, model: ServedModel) -> None:
         try:
             await self._residency.load(model)
-            self._idle(model, at_least=_WELCOME)
+            self._idle(model)
         finally:
             del self._loads[model]
 
     def _released(self, model: ServedModel) -> None:
         model.leases -= 1
-        if not model.leases:
+        self._note_use(model)
+
+    def _note_use(self, model: ServedModel) -> None:
+        if not model.in_use:
             self._idle(model)
             self._residency.released()
 
-    def _idle(self, model: ServedModel, at_least: float = 0.0) -> None:
+    def _idle(self, model: ServedModel) -> None:
         """Notes that nobody uses the model from now on, and sees to it that it goes in time."""
         model.idle_since = time.monotonic()
         keep_alive = self._keep_alive(model)
         if keep_alive >= 0 and model not in self._timers:
             loop = asyncio.get_running_loop()
-            self._timers[model] = loop.call_later(max(keep_alive, at_least), self._expire, model)
+            self._timers[model] = loop.call_later(keep_alive, self._expire, model)
 
     def _expire(self, model: ServedModel) -> None:
         """Unloads a model whose time is over; where it was used meanwhile, its time begins anew."""
         del self._timers[model]
-        if model.leases or model.loaded_llm is None:
+        if model.in_use or model.loaded_llm is None:
             return  # the end of the last lease, or the next load, starts the clock
         left = model.idle_since + self._keep_alive(model) - time.monotonic()
         if left > 0:

@@ -31,10 +31,10 @@ RETRY_SECONDS = 5.0  #: a model that could not be loaded is not tried again befo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLimits:
-    """keep_alive: seconds that a model without requests stays loaded; negative means for ever. None: the first
-    model for ever, others five minutes. max_loaded: models in memory at a time. memory_bytes: for weights and
-    caches of all models together, beside what the machine has. load_timeout: seconds that a request waits for
-    its model.
+    """keep_alive: seconds that a model without requests stays loaded; negative means for ever. None: the
+    first model for ever, others five minutes. max_loaded: models in memory at a time. memory_bytes: for
+    weights and caches of all models together, beside what the machine has. load_timeout: seconds that a
+    request waits for its model.
     """
 
     keep_alive: float | None = None
@@ -89,7 +89,7 @@ class Residency:
     async def unload_idle(self, model: ServedModel, seconds: float) -> None:
         """Unloads a model if it has had no leases for so long."""
         async with self._changing:
-            if not model.leases and time.monotonic() - model.idle_since >= seconds:
+            if not model.in_use and time.monotonic() - model.idle_since >= seconds:
                 await self._unload(model)
 
     async def end(self, model: ServedModel) -> None:
@@ -98,7 +98,7 @@ class Residency:
             await self._unload(model)
 
     def released(self) -> None:
-        """To be called when a model has no leases any more."""
+        """To be called when a model is not in use any more."""
         self._freed.set()
 
     def memory_left(self) -> int | None:
@@ -137,6 +137,7 @@ class Residency:
             await self._discard(model)
             raise
         model.residence, model.was_loaded, model.failure = "loaded", True, None
+        model.expected = model.waiting  # they have it before the next load can take it from them
         _log.info("loaded %s", model.name)
 
     def _limited(self, config: EngineConfig) -> EngineConfig:
@@ -151,10 +152,10 @@ class Residency:
         await self.foresee(model)
         try:
             while self._resident and not self._fits(model):
-                idle = [other for other in self._resident if not other.leases]
+                idle = [other for other in self._resident if not other.in_use]
                 victim = min(idle or self._resident, key=lambda other: other.idle_since)
                 victim.leaving = True
-                if victim.leases:
+                if victim.in_use:
                     self._freed.clear()
                     await self._freed.wait()
                 else:
@@ -172,7 +173,7 @@ class Residency:
     async def _wait_idle(self, model: ServedModel) -> None:
         model.leaving = True
         try:
-            while model.leases:
+            while model.in_use:
                 self._freed.clear()
                 await self._freed.wait()
         finally:
@@ -191,7 +192,7 @@ class Residency:
         try:
             await llm.shutdown()
         finally:
-            model.residence = "unloaded"
+            model.residence, model.leaving = "unloaded", False
             if model in self._resident:
                 self._resident.remove(model)
 

@@ -44,6 +44,8 @@ class ServedModel:
         self.residence: Residence = "unloaded"
         self.leaving = False  #: another model waits for this one's room; no new leases
         self.leases = 0
+        self.waiting = 0  #: requests that wait for it to be loaded
+        self.expected = 0  #: of those, the ones that have not come yet since it was
         self.idle_since = time.monotonic()
         self.was_loaded = False
         self.failure: str | None = None  #: why the last attempt to load it failed
@@ -58,6 +60,11 @@ class ServedModel:
     @property
     def name(self) -> str:
         return self.names[0]
+
+    @property
+    def in_use(self) -> bool:
+        """Whether it must not be unloaded."""
+        return self.leases > 0 or self.expected > 0
 
     @property
     def llm(self) -> AsyncLLM:

@@ -58,9 +58,7 @@ def build_pool(
     from pagoda.api.model_pool import ModelPool, PoolLimits
     from pagoda.api.served_model import ServedModel
 
-    default = ServedModel(
-        settings.served_model_names, llm.config, settings, root=str(found[0].path)
-    )
+    default = ServedModel(settings.served_model_names, llm.config, settings, root=str(found[0].path))
     default.put(llm)
     models = [default]
     for choice, model in zip(options.models[1:], found[1:], strict=True):
@@ -83,7 +81,9 @@ def build_pool(
 def _adapter(models: Sequence[ServedModel], module: LoraModule) -> ServedModel:
     base = next((model for model in models if module.base is None or module.base in model.names), None)
     if base is None:
-        raise UsageError(f"the adapter {module.name!r} names the base model {module.base!r}, which is not served")
+        raise UsageError(
+            f"the adapter {module.name!r} names the base model {module.base!r}, which is not served"
+        )
     if not (Path(module.path).expanduser() / "adapter_config.json").is_file():
         raise UsageError(f"the adapter {module.name!r}: {module.path} is no folder with adapter_config.json")
     return base.with_adapter(module.name, str(Path(module.path).expanduser()))
