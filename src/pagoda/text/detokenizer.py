@@ -39,6 +39,7 @@ class IncrementalDetokenizer:
         self._matcher = StopStringMatcher(stop) if stop else None
         self._include_stop = include_stop_str_in_output
         self._min_tokens = min_tokens
+        self._pending = False  # whether a character has begun and not ended
         self._held = ""
         self._pieces: list[str] = []
         self.num_tokens = 0  #: tokens taken so far, including the one that completed a stop string
@@ -55,7 +56,9 @@ class IncrementalDetokenizer:
         """The new text that is safe to send; "" after a stop string."""
         if self._matcher is None:
             self.num_tokens += len(token_ids)
-            return self._send(self._decode(b"".join(self._bytes_of(index) for index in token_ids)))
+            if len(token_ids) == 1:
+                return self._send(self._decode(self._bytes_of(token_ids[0])))
+            return self._send(self._decode(b"".join(map(self._bytes_of, token_ids))))
         sent = ""
         for index in token_ids:
             if self.stopped is not None:
@@ -80,7 +83,11 @@ class IncrementalDetokenizer:
         return b"" if index in self._skipped else self._token_bytes(index)
 
     def _decode(self, data: bytes, *, final: bool = False) -> str:
-        text = self._decoder.decode(data, final)
+        if data.isascii() and not self._pending and not final:
+            text = data.decode("ascii")
+        else:
+            text = self._decoder.decode(data, final)
+            self._pending = bool(self._decoder.getstate()[0])
         if self._strip_space and text:
             self._strip_space = False
             return text.removeprefix(" ")

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+_BLANKS = re.compile(r"[ \t\r\n]{0,64}")
+
+
+def after_blanks(text: str, position: int) -> int:
+    """The place after white space from `position` on, of which up to 64 characters count: what is held back
+    until something follows stays short.
+    """
+    match = _BLANKS.match(text, position)
+    return match.end() if match else position
 
 
 def held_back(text: str, markers: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from pagoda.text.markers import held_back
+from pagoda.text.markers import after_blanks, held_back
 
 START = "<think>"
 END = "</think>"
@@ -78,7 +78,7 @@ class ReasoningSplitter:
     def _split(self, text: str, final: bool) -> tuple[str, str]:
         self._held = ""
         if self._state == "start":
-            begun = text.lstrip(_SPACE)
+            begun = text[after_blanks(text, 0) :]
             if not final and START.startswith(begun):
                 self._held = text
                 return "", ""

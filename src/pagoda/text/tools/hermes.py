@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pagoda.text.tools.json_call import JsonCall
-from pagoda.text.tools.stream import SPACE, ToolParser
+from pagoda.text.tools.stream import ToolParser
 
+_CLOSE = re.compile(r"[ \t\r\n}]{0,64}")
 START = "<tool_call>"
 END = "</tool_call>"
 
@@ -42,9 +44,8 @@ class HermesParser(ToolParser):
 
     def _read_end(self, text: str, position: int, final: bool) -> int:
         """The end tag, after white space and brackets too many; anything else is content again."""
-        after = position
-        while after < len(text) and text[after] in SPACE + "}":
-            after += 1
+        close = _CLOSE.match(text, position)
+        after = close.end() if close else position
         if text.startswith(END, after):
             self.end_call()
             return after + len(END)

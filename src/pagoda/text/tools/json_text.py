@@ -12,7 +12,7 @@ from pagoda.text.tools.stream import ToolParser
 
 _TAG = "<|python_tag|>"
 _KEYS = frozenset(("name", "parameters", "arguments", "type", "id", "function"))
-_SEPARATOR = re.compile(r"[ \t\r\n]*[;,]?[ \t\r\n]*")
+_SEPARATOR = re.compile(r"[ \t\r\n]{0,64}[;,]?[ \t\r\n]{0,64}")
 
 
 class LlamaJsonParser(ToolParser):

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pagoda.text.markers import after_blanks
 from pagoda.text.tools.json_list import JsonListParser
 from pagoda.text.tools.json_value import JsonValue
-from pagoda.text.tools.stream import SPACE
 
 _MARKER = "[TOOL_CALLS]"
 _HEAD = re.compile(
@@ -43,9 +43,7 @@ class MistralParser(JsonListParser):
             return position
         if self._form == "list":
             return self.read_list(text, position, final)
-        after = position
-        while after < len(text) and text[after] in SPACE:
-            after += 1
+        after = after_blanks(text, position)
         if after == len(text) and not final:
             return position
         if text.startswith(("[", "{"), after):

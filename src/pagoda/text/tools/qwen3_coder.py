@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pagoda.text.markers import held_back
+from pagoda.text.markers import after_blanks, held_back
 from pagoda.text.tool_schema import parameters_schema, tool_names
 from pagoda.text.tools.coercion import coerced, json_string, value_types
 from pagoda.text.tools.json_call import is_name
@@ -65,7 +65,7 @@ class Qwen3CoderParser(ToolParser):
         return position
 
     def _read_function(self, text: str, position: int, final: bool) -> int:
-        after = _after_space(text, position)
+        after = after_blanks(text, position)
         if text.startswith(_FUNCTION, after):
             self._raw.append(text[position : after + len(_FUNCTION)])
             self._state = self._read_name
@@ -120,7 +120,7 @@ class Qwen3CoderParser(ToolParser):
         self.end_call()
 
     def _read_end(self, text: str, position: int, final: bool) -> int:
-        after = _after_space(text, position)
+        after = after_blanks(text, position)
         if text.startswith(_CALL_END, after):
             self.end_call()
             return after + len(_CALL_END)
@@ -180,9 +180,3 @@ class Qwen3CoderParser(ToolParser):
             self.add_arguments('"')
         else:
             self.add_arguments(self._value[0] + coerced("".join(self._value[1:]), self._types))
-
-
-def _after_space(text: str, position: int) -> int:
-    while position < len(text) and text[position] in SPACE:
-        position += 1
-    return position

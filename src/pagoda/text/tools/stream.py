@@ -23,6 +23,7 @@ class ToolParser(ABC):
     ) -> None:
         self.tools = tools
         self._markers = tuple(markers)
+        self._firsts = tuple({marker[0] for marker in markers})
         self._new_id = new_id
         self._text = ""  # not yet understood; short
         self._space: list[str] = []  # white space that a call may follow
@@ -33,16 +34,24 @@ class ToolParser(ABC):
 
     def push(self, text: str) -> MessageDelta:
         """What new text gives; what may be the beginning of a marker is held back."""
-        return self._read(text, final=False)
+        if self._in_content and not self._text and not any(first in text for first in self._firsts):
+            self.pass_content(text)  # most of what is ever pushed
+            return self._take()
+        self._read(text, final=False)
+        return self._take()
 
     def finish(self) -> MessageDelta:
         """The rest, when no text follows. Called once."""
-        self._read("", final=True, take=False)
+        self._read("", final=True)
         if self._space and not self._after_call:
             self._delta.content += "".join(self._space)
         return self._delta
 
-    def _read(self, text: str, *, final: bool, take: bool = True) -> MessageDelta:
+    def _take(self) -> MessageDelta:
+        delta, self._delta = self._delta, MessageDelta()
+        return delta
+
+    def _read(self, text: str, *, final: bool) -> None:
         if self._text:
             text = self._text + text
         position = 0
@@ -54,10 +63,6 @@ class ToolParser(ABC):
                 break
             position = moved
         self._text = text[position:]
-        if not take:
-            return self._delta
-        delta, self._delta = self._delta, MessageDelta()
-        return delta
 
     @abstractmethod
     def begin_call(self, marker: str) -> None:
