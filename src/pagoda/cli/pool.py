@@ -27,7 +27,7 @@ def engine_config(options: ServiceOptions, model: LocalModel) -> EngineConfig:
         options.engine,
         model_path=str(model.path),
         generation_config=dict(model.generation_config),
-        chat_template=options.server.chat_template,
+        chat_template=options.engine.chat_template or options.server.chat_template,
         memory_limit_bytes=options.model_memory,
     )
 
