@@ -1,65 +1,14 @@
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
-import subprocess
 import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.cli.command import PAGODA, environment, one_line, pagoda
-
-
-class Service:
-    """A running `pagoda serve` or `up`; `block` is what it showed when it was ready."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.block: list[str] = []
-        assert process.stderr is not None
-        for line in process.stderr:
-            self.block.append(line.rstrip("\n"))
-            if line.strip().startswith("Stop"):
-                return
-        raise AssertionError(f"it ended with {process.wait()}: {self.block}")
-
-    def value(self, title: str) -> str:
-        return next(line.split(maxsplit=1)[1] for line in self.block if line.strip().startswith(title))
-
-    @property
-    def url(self) -> str:
-        return self.value("Chat")
-
-    def ask(self, key: str | None = None) -> dict[str, object]:
-        body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        request = urllib.request.Request(
-            self.url + "/v1/chat/completions", json.dumps(body).encode(), headers=headers
-        )
-        with urllib.request.urlopen(request, timeout=60) as response:
-            answer: dict[str, object] = json.load(response)
-        return answer
-
-
-@contextmanager
-def service(home: Path, *arguments: str, command: str = "serve", **more: str) -> Iterator[Service]:
-    process = subprocess.Popen(
-        [*PAGODA, command, *arguments, "--port", "0"],
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(home, **more),
-    )
-    try:
-        yield Service(process)
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+from tests.cli.command import one_line, pagoda
+from tests.cli.services import service
 
 
 def children(pid: int) -> list[int]:

@@ -126,3 +126,14 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._state.drain()
         await super().shutdown(sockets)
+
+
+def _main() -> None:
+    """`python -m pagoda.api.server --model MODEL`, as older guides have it: the same as `pagoda serve`."""
+    from pagoda.cli.main import run as run_command  # the one place where this room calls the one above it
+
+    sys.exit(run_command(["serve", *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    _main()

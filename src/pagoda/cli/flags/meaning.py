@@ -63,7 +63,8 @@ def _engine_fields(given: Given) -> dict[str, Any]:
         found |= _pooling(pooler)
     space = given.environ.get("VLLM_CPU_KVCACHE_SPACE")
     if space and not {"kv-cache-memory-bytes", "gpu-memory-utilization"} & given.values.keys():
-        found["kv_cache_memory_bytes"] = _gibibytes(space)
+        gibibytes = _number("VLLM_CPU_KVCACHE_SPACE", space, "GiB")
+        found["kv_cache_memory_bytes"] = int(gibibytes * 2**30) or None
     return found
 
 
@@ -78,6 +79,9 @@ def _server_fields(given: Given) -> dict[str, Any]:
         found["reasoning_parser"] = _parser("reasoning", given.text("reasoning-parser"))
     if given.values.get("enable-reasoning") and "reasoning-parser" not in given.values:
         found["reasoning_parser"] = "auto"
+    interval = given.environ.get("VLLM_LOG_STATS_INTERVAL")
+    if interval:
+        found["stats_log_seconds"] = _number("VLLM_LOG_STATS_INTERVAL", interval, "seconds")
     if given.values.get("disable-log-stats"):
         found["stats_log_seconds"] = 0.0
     for name in ("ssl-keyfile", "ssl-certfile"):
@@ -261,12 +265,14 @@ def _file(spelling: str, text: str) -> Path:
     return path
 
 
-def _gibibytes(text: str) -> int | None:
+def _number(name: str, text: str, unit: str) -> float:
     try:
         value = float(text)
-    except ValueError as error:
-        raise UsageError(f"VLLM_CPU_KVCACHE_SPACE is {text!r}, not a number of GiB") from error
-    return int(value * 2**30) if value > 0 else None
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise UsageError(f"{name} is {text!r}, not a number of {unit}")
+    return value
 
 
 def _is_on(text: str | None) -> bool:
