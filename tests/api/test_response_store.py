@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,17 @@ from pagoda.api.responses_api.store import (
 )
 
 
-def record(name: str, status: str = "completed", previous: str | None = None, size: int = 0) -> StoredResponse:
+def record(
+    name: str, status: str = "completed", previous: str | None = None, size: int = 0
+) -> StoredResponse:
     output = [{"id": f"msg_{name}", "type": "message", "content": "x" * size}]
     response = {"id": name, "status": status, "previous_response_id": previous, "output": output}
     return StoredResponse(response, [{"id": f"in_{name}", "type": "message"}])
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
 
 
 async def test_responses_outlive_the_server(folder: Path) -> None:

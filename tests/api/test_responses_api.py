@@ -19,6 +19,7 @@ from tests.helpers.servers import Server
 
 from pagoda.execute.scripted import Reply
 
+CONTEXT = 2048
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 TWO_CALLS = f"I look.\n{CALL}\n{CALL.replace('Paris', 'Rome')}"
@@ -45,7 +46,9 @@ WEATHER = {
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return scripted_model(tmp_path_factory.mktemp("responses") / "model", REPLIES, default="Hello there.")
+    return scripted_model(
+        tmp_path_factory.mktemp("responses") / "model", REPLIES, default="Hello there.", max_model_len=CONTEXT
+    )
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +250,9 @@ def test_log_probabilities(client: OpenAI) -> None:
     assert "".join(entry.token for entry in part.logprobs) == "Hello there."
     assert len(part.logprobs[0].top_logprobs) == 2
     events = stream(client, input="hi", top_logprobs=2)
-    streamed = [entry for event in events for entry in event.get("logprobs", ()) if event["type"].endswith("delta")]
+    streamed = [
+        entry for event in events for entry in event.get("logprobs", ()) if event["type"].endswith("delta")
+    ]
     assert [entry["token"] for entry in streamed] == [entry.token for entry in part.logprobs]
 
 
@@ -259,7 +264,10 @@ def test_a_conversation_goes_on(client: OpenAI) -> None:
     assert second.usage is not None
     assert first.usage is not None
     assert second.usage.input_tokens > first.usage.input_tokens - len("Shout.")
-    by_reference = create(client, input=[{"type": "item_reference", "id": first.output[0].id}, {"role": "user", "content": "hi"}])
+    by_reference = create(
+        client,
+        input=[{"type": "item_reference", "id": first.output[0].id}, {"role": "user", "content": "hi"}],
+    )
     assert by_reference.output_text == "Hello there."
 
 
@@ -308,7 +316,9 @@ async def test_background(server: Server) -> None:
 
 
 def test_a_background_stream_is_taken_up_again(client: OpenAI) -> None:
-    with client.responses.create(model="scripted", input="think hard", background=True, stream=True) as streamed:
+    with client.responses.create(
+        model="scripted", input="think hard", background=True, stream=True
+    ) as streamed:
         first = next(iter(streamed))  # and the client leaves
     assert first.type == "response.created"
     identity = first.response.id
@@ -331,14 +341,14 @@ def test_a_client_that_leaves_cancels_its_response(client: OpenAI, server: Serve
 
 
 def test_truncation_drops_the_oldest_turns(client: OpenAI) -> None:
-    long = [{"role": "user", "content": f"{number} " + "long story " * 150} for number in range(12)]
+    long = [{"role": "user", "content": f"{number} " + "long story " * 40} for number in range(12)]
     ask = [*long, {"role": "user", "content": "what is my name"}]
-    with pytest.raises(openai.BadRequestError, match="maximum context length is 8192 tokens"):
+    with pytest.raises(openai.BadRequestError, match="maximum context length is 2048 tokens"):
         create(client, input=ask)
     made = create(client, input=ask, truncation="auto")
     assert made.output_text == "Ada."
     assert made.usage is not None
-    assert 8192 - 2200 < made.usage.input_tokens < 8192
+    assert CONTEXT - 700 < made.usage.input_tokens < CONTEXT
 
 
 @pytest.mark.parametrize(
@@ -375,12 +385,14 @@ def test_wrong_query_parameters_are_told(client: OpenAI, server: Server) -> None
 
 
 def test_responses_outlive_the_server(model_folder: Path, tmp_path: Path) -> None:
-    """What was made is there after a restart; what was being made is failed; a stream ends with the reason."""
+    """What was made is there after a restart, what was being made is failed; a stream says why it ends."""
     body = {"input": "for ever", "background": True, "stream": True}
     with scripted_server(model_folder, tmp_path) as server:
         made = httpx.post(f"{server.base_url}/v1/responses", json={"input": "hi"}).json()
         running = httpx.post(f"{server.base_url}/v1/responses", json={**body, "stream": False}).json()
-        with httpx.stream("POST", f"{server.base_url}/v1/responses", json={**body, "background": False}, timeout=60) as answer:
+        with httpx.stream(
+            "POST", f"{server.base_url}/v1/responses", json={**body, "background": False}, timeout=60
+        ) as answer:
             lines = answer.iter_lines()
             while "output_text.delta" not in next(lines):
                 pass

@@ -61,7 +61,11 @@ def test_what_an_assistant_did_in_one_turn_is_one_message() -> None:
             {**call, "call_id": "1"},
             {**call, "call_id": "2"},
             {"type": "function_call_output", "call_id": "1", "output": "one"},
-            {"type": "function_call_output", "call_id": "2", "output": [{"type": "input_text", "text": "two"}]},
+            {
+                "type": "function_call_output",
+                "call_id": "2",
+                "output": [{"type": "input_text", "text": "two"}],
+            },
             {"role": "assistant", "content": "Done."},
         ]
     )
@@ -140,7 +144,11 @@ def test_reasoning_of_others_stays_sealed() -> None:
 
 def test_tools_that_only_openai_can_run_are_left_out() -> None:
     function = {"type": "function", "name": "f", "parameters": {"type": "object"}}
-    custom = {"type": "custom", "name": "patch", "format": {"type": "grammar", "syntax": "lark", "definition": "s"}}
+    custom = {
+        "type": "custom",
+        "name": "patch",
+        "format": {"type": "grammar", "syntax": "lark", "definition": "s"},
+    }
     space = {"type": "namespace", "name": "mcp", "description": "", "tools": [{**function, "name": "g"}]}
     tools = read_tools([function, custom, space, {"type": "local_shell"}, {"type": "web_search"}], "auto")
     assert [tool["function"]["name"] for tool in tools.chat] == ["f", "patch", "g"]

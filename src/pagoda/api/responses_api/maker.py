@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -57,7 +57,7 @@ class ResponseMaker:
                 async for pieces in news:
                     found: list[Event] = []
                     for piece in pieces:
-                        found += self._builder.push(piece.delta, piece.logprobs)
+                        found += self._builder.push(piece.delta, _text_logprobs(piece))
                         last = piece
                     if found:
                         yield self._numbered(found)
@@ -114,3 +114,11 @@ class ResponseMaker:
         number = self._number
         self._number += 1
         return named_event({**event, "sequence_number": number})
+
+
+def _text_logprobs(piece: ChatPiece) -> Mapping[str, Any] | None:
+    """Those of tokens that are text: without the one that ends the answer."""
+    ended = piece.finish_reason in ("stop", "tool_calls") and not isinstance(piece.stop_reason, str)
+    if piece.logprobs is None or not ended:
+        return piece.logprobs
+    return {"content": piece.logprobs["content"][:-1]}
