@@ -28,12 +28,12 @@ class BodyWriter:
         return self._transport.is_closing()
 
     @property
-    def blocked(self) -> bool:
-        """Whether the client reads too slowly: then nothing may be written until `unblocked`."""
-        return self._flow.write_paused
+    def free(self) -> bool:
+        """Whether something may be written: the client is there and reads fast enough."""
+        return not (self._flow.write_paused or self._transport.is_closing())
 
-    async def unblocked(self) -> None:
-        """Waits until the client has read on."""
+    async def drained(self) -> None:
+        """Waits until a client that was too slow has read on."""
         await self._flow.drain()
 
     def write(self, data: bytes) -> None:

@@ -23,16 +23,13 @@ class ChatEvents:
         self._with_ids = bool(run.request.return_token_ids)
         self._plain = not self._with_ids and not self._continuous
         self._begun: set[int] = set()
+        self.finished = False
 
     def start(self, on_news: Callable[[], None]) -> None:
         self._run.outputs.start(on_news)
 
     def listen(self, on_news: Callable[[], None]) -> None:
         self._run.outputs.listen(on_news)
-
-    @property
-    def finished(self) -> bool:
-        return self._run.outputs.finished
 
     def take(self) -> bytes:
         run, parts = self._run, []
@@ -49,6 +46,7 @@ class ChatEvents:
             if self._include_usage:
                 parts.append(self._encoder.usage(run.account.usage(), run.account.response_metrics()))
             parts.append(DONE)
+            self.finished = True
         return b"".join(parts)
 
     def close(self) -> None:

@@ -44,13 +44,13 @@ class EventSource(Protocol):
         """Calls this one from now on."""
         ...
 
-    @property
-    def finished(self) -> bool:
-        """Whether what `take` gives now is the last."""
-        ...
-
     def take(self) -> bytes:
         """Whole events of all that is new; may be empty. Raises what the stream fails with."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether `take` has given the last."""
         ...
 
     def close(self) -> None:
@@ -129,10 +129,9 @@ class EventStream(Response):
         while writer is None or not self._started:
             await news.wait()
             news.clear()
-            finished = source.finished
             if data := source.take():
                 await self._send(send, data)
-            if finished:
+            if source.finished:
                 return
         await _Pipe(source, writer).run()
 
@@ -166,21 +165,21 @@ class _Pipe:
                 self._waiting.cancel()
 
     def _pass_on(self) -> None:
-        if self._waiting is not None or self._end.done() or self._writer.gone:
+        if not self._writer.free:
+            if self._waiting is None and not self._writer.gone:
+                self._waiting = asyncio.ensure_future(self._wait())
             return
-        if self._writer.blocked:
-            self._waiting = asyncio.ensure_future(self._wait())
+        if self._end.done():
             return
         try:
-            finished = self._source.finished
             if data := self._source.take():
                 self._writer.write(data)
-            if finished:
+            if self._source.finished:
                 self._end.set_result(None)
         except Exception as error:
             self._end.set_exception(error)
 
     async def _wait(self) -> None:
-        await self._writer.unblocked()
+        await self._writer.drained()
         self._waiting = None
         self._pass_on()

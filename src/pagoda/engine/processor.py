@@ -78,18 +78,16 @@ class Answer:
 
     def take(self) -> CompletionOutput:
         """What is new since the last call; everything on the first one."""
-        output = CompletionOutput(
-            index=self.index,
-            text="".join(self._text),
-            token_ids=self._token_ids,
-            cumulative_logprob=None if self._logprobs is None else self._cumulative,
-            logprobs=self._logprobs,
-            finish_reason=self.finish_reason,
-            stop_reason=self.stop_reason,
-        )
+        text, token_ids, logprobs = "".join(self._text), self._token_ids, self._logprobs
         self._text, self._token_ids = [], []
-        self._logprobs = None if self._logprobs is None else []
-        return output
+        if logprobs is None:  # positions instead of names: this is on the path of every token
+            return CompletionOutput(
+                self.index, text, token_ids, None, None, self.finish_reason, self.stop_reason
+            )
+        self._logprobs = []
+        return CompletionOutput(
+            self.index, text, token_ids, self._cumulative, logprobs, self.finish_reason, self.stop_reason
+        )
 
     def _detokenize(self, detokenizer: IncrementalDetokenizer, delta: TokenDelta) -> int:
         """Adds the new text; returns how many of the tokens belong to the answer."""
@@ -215,18 +213,17 @@ class RequestState:
 
     def take(self, *, everything: bool = False) -> RequestOutput:
         """A result with what is new of the answers that have news; with `everything`, of all answers."""
-        indices = range(len(self._answers)) if everything else sorted(self._news)
-        outputs = [self._answers[index].take() for index in indices]
+        answers = self._answers if everything else [self._answers[index] for index in sorted(self._news)]
         self._news.clear()
         return RequestOutput(
-            request_id=self.request_id,
-            prompt=self.prompt,
-            prompt_token_ids=self.prompt_token_ids,
-            prompt_logprobs=self._prompt_logprobs,
-            outputs=outputs,
-            finished=self.finished,
-            num_cached_tokens=self.num_cached_tokens,
-            metrics=self.metrics,
+            self.request_id,
+            self.prompt,
+            self.prompt_token_ids,
+            self._prompt_logprobs,
+            [answer.take() for answer in answers],
+            not self._open,
+            self.num_cached_tokens,
+            self.metrics,
         )
 
     @property

@@ -220,16 +220,13 @@ class _Events:
         self._encoder = ChunkEncoder("text", work.id, work.created, work.model, FINGERPRINT)
         self._include_usage, self._continuous = shows_usage(work.request, settings)
         self._running = len(work.prompts)
+        self.finished = False
 
     def start(self, on_news: Callable[[], None]) -> None:
         self._work.outputs.start(on_news)
 
     def listen(self, on_news: Callable[[], None]) -> None:
         self._work.outputs.listen(on_news)
-
-    @property
-    def finished(self) -> bool:
-        return self._work.outputs.finished
 
     def take(self) -> bytes:
         work, parts = self._work, []
@@ -243,6 +240,7 @@ class _Events:
                 self._running -= 1
                 if not self._running:
                     parts.append(self._last())
+                    self.finished = True
         return b"".join(parts)
 
     def close(self) -> None:
