@@ -7,6 +7,7 @@ with one line), then the engine process starts loading, and only then the web fr
 from __future__ import annotations
 
 import dataclasses
+import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -113,8 +114,10 @@ def with_tokenizer(options: ServiceOptions) -> ServiceOptions:
 def _serve(
     options: ServiceOptions, found: Sequence[LocalModel], listener: socket.socket, address: str
 ) -> int:
+    from pagoda.cli.logs import configure_logging
     from pagoda.engine.async_llm import AsyncLLM
 
+    configure_logging(os.environ)
     llm = AsyncLLM.launch(engine_config(options, found[0]))
     # From here on the engine loads in its own process while this one imports the web framework.
     from pagoda.api.server import run
@@ -163,8 +166,12 @@ def ready_lines(info: EngineInfo, name: str, address: str, options: ServiceOptio
             f"({tokens:,} tokens)",
         ),
         ("Engine", f"{threads}, {info.isa}, loaded in {info.load_seconds:.2f} s"),
-        ("Stop", "Ctrl-C"),
     ]
+    others = [choice.name or choice.model for choice in options.models[1:]]
+    others += [module.name for module in options.lora_modules]
+    if others:
+        rows.append(("Also", f"{', '.join(others)} (loaded when asked for)"))
+    rows.append(("Stop", "Ctrl-C"))
     if options.uds is None and not is_loopback(options.host) and not options.server.api_keys:
         rows.append(("Note", "whoever reaches this machine may use it; --api-key KEY asks for a key"))
     rows += [("Note", note) for note in info.notes]

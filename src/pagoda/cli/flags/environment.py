@@ -52,7 +52,7 @@ VARIABLES = (
         Effect.NONE,
         "models come from Hugging Face or a mirror of it (HF_ENDPOINT), or from a folder that is here",
     ),
-    Variable("VLLM_CONFIGURE_LOGGING", Effect.NONE, "the server writes its log to standard error"),
+    Variable("VLLM_CONFIGURE_LOGGING", Effect.WORKS, "0: the log stays as Python's logging has it."),
     Variable("VLLM_LOG_STATS_INTERVAL", Effect.WORKS, "Seconds between lines about throughput in the log."),
     Variable("VLLM_ATTENTION_BACKEND", Effect.NONE, "attention has one implementation here"),
     Variable("VLLM_WORKER_MULTIPROC_METHOD", Effect.NONE, "the engine is one process of its own"),

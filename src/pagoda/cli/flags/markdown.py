@@ -69,7 +69,10 @@ def _meaning(flag: Flag) -> str:
 
 
 def _cell(text: str) -> str:
-    return (text[0].upper() + text[1:]).replace("|", "\\|")
+    first = text.split()[0].rstrip(",:;")
+    if first.isalpha():  # not a name such as config.json
+        text = text[0].upper() + text[1:]
+    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":

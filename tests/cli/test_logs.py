@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from pagoda.cli.errors import UsageError
+from pagoda.cli.logs import configure_logging
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """Pagoda's log, put back as it was afterwards."""
+    log = logging.getLogger("pagoda")
+    before = (log.handlers, log.level, log.propagate)
+    log.handlers = []
+    yield log
+    log.handlers, log.level, log.propagate = before
+    log.manager._clear_cache()  # type: ignore[attr-defined]
+
+
+def test_lines_look_like_vllms(log: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging({})
+    logging.getLogger("pagoda.somewhere").info("hello %d", 3)
+    logging.getLogger("pagoda.somewhere").debug("hidden")
+    line = capsys.readouterr().err
+    assert line.startswith("INFO ")
+    assert line.endswith("] hello 3\n")
+    assert "test_logs.py:" in line
+
+
+def test_the_level_comes_from_the_environment(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging({"VLLM_LOGGING_LEVEL": "warning"})
+    logging.getLogger("pagoda.a").info("hidden")
+    assert capsys.readouterr().err == ""
+    with pytest.raises(UsageError, match="'LOUD'"):
+        configure_logging({"VLLM_LOGGING_LEVEL": "loud"})
+
+
+def test_logging_may_be_left_to_others(log: logging.Logger) -> None:
+    configure_logging({"VLLM_CONFIGURE_LOGGING": "0"})
+    assert log.handlers == []
