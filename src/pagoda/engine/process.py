@@ -9,6 +9,7 @@ from the terminal and from service managers to it: the server decides when the w
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -62,6 +63,7 @@ def serve(link: EngineLink, make_core: MakeCore) -> int:
     except MemoryError:
         link.send(Failed("There is not enough memory for the model; use a smaller one, or quantize it."))
         return EXIT_USER_ERROR
+    gc.freeze()  # what is there now stays: no step waits while it is searched for garbage
     link.send(Ready(core.info))
     while True:
         for command in link.receive(wait=not core.has_work()):
