@@ -8,7 +8,7 @@ through the block table. A wrong block, position or token changes what a sequenc
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from pagoda.engine.core import EngineCore
 from pagoda.engine.loading import LoadedModel
 from pagoda.engine.messages import AddRequest, TokenDelta
 from pagoda.engine.params import SamplingParams
+from pagoda.engine.vocabulary import Vocabulary
 from pagoda.execute.base import BLOCK_SIZE, StepBatch
 from pagoda.execute.validate import validate_batch
 
@@ -26,6 +27,24 @@ EOS = 63
 DEADLY = 62  #: what fragile_process.py dies of, as the first token of a context of DEADLY_LENGTH
 DEADLY_LENGTH = 50
 STUCK = 61  #: what it hangs on for ever, as the first token
+
+
+#: what the toy's tokens say: enough for JSON, some of it in pieces, and half of a character each
+TEXTS: tuple[bytes, ...] = (
+    *(bytes([byte]) for byte in b'{}[]",:-.eE+ \n0123456789abcdnrtufslx<>/'),
+    *(b'{"', b'":', b'", "', b'"}', b"true", b"null", b"12", b"ab", b"abc", b", ", b"\\", b'\\"'),
+    *(b"\xc3", b"\xa9", b"<t>", b"</t>", b"the", b" "),
+)
+THINK, END_THINK = TEXTS.index(b"<t>"), TEXTS.index(b"</t>")
+
+
+def toy_vocabulary() -> Vocabulary:
+    texts = [*TEXTS, *[b""] * (VOCAB - len(TEXTS))]
+    return Vocabulary(texts, frozenset({EOS}), (EOS,))
+
+
+def text_of(token_ids: Iterable[int]) -> str:
+    return b"".join(toy_vocabulary().tokens[token] for token in token_ids if token != EOS).decode()
 
 
 class ToyExecutor:
@@ -97,6 +116,7 @@ def toy_engine(
     caching: bool = True,
     poison: int | None = None,
     make_executor: type[ToyExecutor] = ToyExecutor,
+    vocabulary: Callable[[], Vocabulary] = toy_vocabulary,
 ) -> tuple[EngineCore, ToyExecutor]:
     executor = make_executor(num_blocks, max_tokens, poison)
     info = EngineInfo(
@@ -116,7 +136,7 @@ def toy_engine(
         pid=0,
     )
     config = EngineConfig(model_path="toy", enable_prefix_caching=caching)
-    return EngineCore(config, model=LoadedModel(executor, info, 1e6)), executor
+    return EngineCore(config, model=LoadedModel(executor, info, 1e6), vocabulary=vocabulary), executor
 
 
 def add(request_id: str, prompt: Iterable[int], **params: object) -> AddRequest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,11 +20,12 @@ __all__ = [
     "StructuredOutputsParams",
 ]
 
+_Made = TypeVar("_Made")
+
 MAX_LOGPROBS = 20  #: the most alternatives a request may ask for a token, where a server says nothing else
 MAX_LOGPROB_TOKEN_IDS = 128
 MAX_BAD_WORDS = 1024
 _STRONGEST_BIAS = 100.0  #: logit_bias beyond is cut to it, as OpenAI and vLLM do
-_LOWEST_TEMPERATURE = 0.01  #: of those above 0; below it numbers overflow
 
 
 class RequestOutputKind(Enum):
@@ -60,7 +61,7 @@ class RepetitionDetectionParams(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
+class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How tokens are chosen and when a request ends. Raises ParameterError for values out of range.
 
     temperature 0 is greedy. top_k 0 or -1 and top_p 1 mean no limit; min_p is a share of the top probability.
@@ -129,8 +130,12 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("logprobs", "prompt_logprobs"):
             if isinstance(getattr(self, name), bool):
                 _settle(self, name, 1 if getattr(self, name) else None)
-        if 0 < self.temperature < _LOWEST_TEMPERATURE:
-            _settle(self, "temperature", _LOWEST_TEMPERATURE)
+        for name, kind in (
+            ("structured_outputs", StructuredOutputsParams),
+            ("guided_decoding", StructuredOutputsParams),
+            ("repetition_detection", RepetitionDetectionParams),
+        ):
+            _settle(self, name, _made(kind, name, getattr(self, name)))
         if self.guided_decoding is not None:
             _settle(self, "structured_outputs", self.structured_outputs or self.guided_decoding)
             _settle(self, "guided_decoding", None)
@@ -211,6 +216,18 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
 def _settle(params: SamplingParams, name: str, value: object) -> None:
     """Sets a field of a struct that is not handed out yet."""
     msgspec.structs.force_setattr(params, name, value)
+
+
+def _made(kind: type[_Made], name: str, value: object) -> _Made | None:
+    """A structure that may be given as a mapping. Raises ParameterError."""
+    if value is None or isinstance(value, kind):
+        return value
+    if not isinstance(value, Mapping):
+        raise ParameterError(name, f"{name} must be a {kind.__name__} or a mapping, got {value!r}.")
+    try:
+        return kind(**value)
+    except TypeError as error:
+        raise ParameterError(name, f"{name} cannot be used: {error}.") from None
 
 
 def _biases(given: Mapping[Any, float]) -> dict[int, float]:

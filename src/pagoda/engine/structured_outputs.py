@@ -18,7 +18,7 @@ class ParameterError(ValueError):
         self.parameter = parameter
 
 
-class StructuredOutputsParams(msgspec.Struct, frozen=True, kw_only=True):
+class StructuredOutputsParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One constraint on the text of an answer. Raises ParameterError unless exactly one is given.
 
     json: a JSON Schema, as text or as the object. regex: for the whole answer. choice: one of these strings.
