@@ -70,7 +70,8 @@ def start_servers(stack: ExitStack, folder: Path) -> dict[str, dict[str, str]]:
         path = resolve(model, progress=SilentProgress()).path
         home = folder / name
         home.mkdir()
-        server = start_server(path, home, name=name)
+        # lm-eval's tokenizer_backend=remote asks the server about its tokenizer.
+        server = start_server(path, home, "--enable-tokenizer-info-endpoint", name=name)
         stack.callback(server.stop)
         found[name] = {"url": server.base_url, "model": server.model, "folder": str(path)}
     for name, replies, flags in (

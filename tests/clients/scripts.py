@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import json
 
-Replies = list[tuple[str, str]]
+from pagoda.execute.scripted import Reply
+
+Replies = list[Reply]
+
+STEP_MS = 2  #: so that a stream comes in pieces, as from a real model
 
 JOKE = json.dumps({"setup": "Why do cats sit on keyboards?", "punchline": "They love the mouse."})
 PERSON = json.dumps({"name": "Ada", "age": 36})
@@ -17,7 +21,7 @@ CITY = json.dumps({"city": "Mexico City", "country": "Mexico"})
 
 def tool_replies() -> Replies:
     """For the server without reasoning."""
-    return [
+    return replies(
         # A call by the model's own choice, and what it makes of the result.
         ("weather in Paris", tagged("get_weather", city="Paris")),
         ("22 degrees", "It is sunny in Paris, 22 degrees."),
@@ -38,15 +42,19 @@ def tool_replies() -> Replies:
         ("Ada is 36", PERSON),
         ("final_result for Mexico", listed("final_result", city="Mexico City", country="Mexico")),
         ("Mexico as JSON", CITY),
-    ]
+    )
 
 
 def reasoning_replies() -> Replies:
     """For the server with a reasoning parser: every answer thinks first."""
-    return [
+    return replies(
         ("Think about", "<think>\nLet me think.\n</think>\n\nThe answer is 42."),
         ("weather in Paris", "<think>\nI need a tool.\n</think>\n\n" + tagged("get_weather", city="Paris")),
-    ]
+    )
+
+
+def replies(*pairs: tuple[str, str]) -> Replies:
+    return [Reply(when=when, text=text, step_ms=STEP_MS) for when, text in pairs]
 
 
 def tagged(name: str, **arguments: object) -> str:

@@ -44,4 +44,4 @@ def test_its_load_generator(scripted: Endpoint, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     [summary] = (tmp_path / "out").rglob("benchmark_summary.json")
     figures = json.loads(summary.read_text("utf-8"))
-    assert figures["Succeed requests"] == 4
+    assert figures["Success Requests"] == 4

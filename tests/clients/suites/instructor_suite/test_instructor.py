@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import instructor
 import pytest
 from openai import OpenAI
@@ -15,6 +17,13 @@ QUESTION = [{"role": "user", "content": "Ada is 36"}]
 class Person(BaseModel):
     name: str
     age: int
+
+
+class Short(BaseModel):
+    """What a small model cannot fail to finish."""
+
+    colour: Literal["red", "green", "blue"]
+    warm: bool
 
 
 def client_of(server: Endpoint, mode: instructor.Mode) -> instructor.Instructor:
@@ -32,7 +41,7 @@ def test_an_object(scripted: Endpoint, mode: instructor.Mode) -> None:
     person = client.chat.completions.create(
         model=scripted.model, response_model=Person, messages=QUESTION, max_retries=0
     )
-    assert person == Person(name="Ada", age=36)
+    assert person.model_dump() == {"name": "Ada", "age": 36}
 
 
 @MODES
@@ -51,7 +60,12 @@ def test_a_partial_object_grows(scripted: Endpoint, mode: instructor.Mode) -> No
 
 def test_a_real_model_fills_the_schema(chat: Endpoint) -> None:
     client = client_of(chat, instructor.Mode.JSON_SCHEMA)
-    person = client.chat.completions.create(
-        model=chat.model, response_model=Person, messages=QUESTION, max_retries=0, temperature=0
+    short = client.chat.completions.create(
+        model=chat.model,
+        response_model=Short,
+        messages=QUESTION,
+        max_retries=0,
+        temperature=0,
+        max_tokens=200,
     )
-    assert isinstance(person, Person)
+    assert isinstance(short, Short)

@@ -40,7 +40,9 @@ async def test_async(chat: Endpoint) -> None:
 
 
 def test_a_structured_answer(scripted: Endpoint) -> None:
-    model = model_of(scripted, is_function_calling_model=True, should_use_structured_outputs=True)
+    model = model_of(
+        scripted, is_function_calling_model=True, should_use_structured_outputs=True, max_tokens=100
+    )
     answer = model.as_structured_llm(Person).chat([ChatMessage(role="user", content="Ada is 36")])
     assert answer.raw == Person(name="Ada", age=36)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import lm_eval.models  # noqa: F401 - registers what it finds
 import pytest
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import get_model
+from lm_eval.models.api_models import JsonChatStr
 
 from conftest import Endpoint
 
@@ -49,7 +48,7 @@ def test_chat_answers(chat: Endpoint) -> None:
     model = get_model("local-chat-completions").create_from_arg_string(
         f"model={chat.model},base_url={chat.v1}/chat/completions,num_concurrent=1,max_retries=1"
     )
-    message = SimpleNamespace(prompt='[{"role": "user", "content": "Name a colour."}]')
+    message = JsonChatStr('[{"role": "user", "content": "Name a colour."}]')
     settings = {"max_gen_toks": 8, "temperature": 0, "until": ["\n\n"]}
     [text] = model.generate_until(requests("generate_until", [(message, settings)]))
     assert text
