@@ -17,15 +17,18 @@ from pagoda.api.openapi import install_openapi
 from pagoda.api.responses_api.service import ResponsesService
 from pagoda.api.root_path import RootPathMiddleware
 from pagoda.api.routes import (
+    admin,
     chat,
     completions,
     embeddings,
     health,
+    lora,
     messages,
     metrics,
     models,
     responses,
     score,
+    tokenizer_info,
 )
 from pagoda.api.settings import ServerSettings
 from pagoda.api.state import ServerState
@@ -55,6 +58,14 @@ def create_app(models_: ModelPool | AsyncLLM, settings: ServerSettings) -> FastA
     install_openapi(app)
     for routes in (chat, completions, responses, messages, embeddings, score, models, health, metrics):
         app.include_router(routes.router)
+    optional = (
+        (settings.tokenizer_info, tokenizer_info),
+        (settings.dev_mode, admin),
+        (settings.allow_lora_updating, lora),
+    )
+    for wanted, further in optional:
+        if wanted:
+            app.include_router(further.router)
     if settings.docs:
         app.include_router(docs_router())
     app.include_router(web_router(settings.web_dir))

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pagoda.api.web_app import add_file, static_file
 
 _STATIC = Path(__file__).parent / "static"
-_NAMES = {"/docs": "docs.html", "/docs.js": "docs.js", "/docs.css": "docs.css"}
+_NAMES = {"/docs": "docs.html", "/redoc": "docs.html", "/docs.js": "docs.js", "/docs.css": "docs.css"}
 
 
 def docs_router() -> APIRouter:

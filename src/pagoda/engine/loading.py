@@ -68,6 +68,7 @@ def open_configured(config: EngineConfig, purpose: Purpose) -> Checkpoint:
         purpose,
         overrides=config.hf_overrides,
         dummy_seed=(config.seed or 0) if config.load_format == "dummy" else None,
+        lora=None if config.lora is None else Path(config.lora),
     )
 
 
@@ -94,7 +95,7 @@ def plan_model(
     """
     program = build_program(checkpoint.config, purpose)
     pooling = read_pooling(config, checkpoint, program) if purpose == "pooling" else None
-    weight_bytes = estimate_weight_bytes(program, checkpoint.path, config)
+    weight_bytes = estimate_weight_bytes(program, checkpoint, config)
     block_bytes = cache_block_bytes(program, config.executor)
     longest = trained_length(checkpoint) if pooling else checkpoint.config.max_position_embeddings
     sizes = choose_sizes(
@@ -151,7 +152,7 @@ def count_weights(program: Program) -> int:
     return sum(math.prod(shape) for shape in program.weight_shapes().values())
 
 
-def estimate_weight_bytes(program: Program, path: Path, config: EngineConfig) -> int:
+def estimate_weight_bytes(program: Program, checkpoint: Checkpoint, config: EngineConfig) -> int:
     """Memory that the weights will take, before they are read."""
     if config.executor == "reference":
         return 4 * count_weights(program)
@@ -159,6 +160,10 @@ def estimate_weight_bytes(program: Program, path: Path, config: EngineConfig) ->
         return int(count_weights(program) * _QUANTIZED_BITS.get(config.quantization, 16) / 8)
     if config.load_format == "dummy":
         return 2 * count_weights(program)
+    if config.lora is not None:  # merged tensors may be in wider formats than the files
+        shapes = program.weight_shapes()
+        return sum(checkpoint.format(name).nbytes(math.prod(shape)) for name, shape in shapes.items())
+    path = checkpoint.path
     files = [path] if path.is_file() else list(path.glob("*.safetensors"))
     return sum(file.stat().st_size for file in files)
 

@@ -14,6 +14,7 @@ from pagoda.weights.checkpoint import Checkpoint, CheckpointError
 from pagoda.weights.dummy import DummyCheckpoint
 from pagoda.weights.folder import FolderCheckpoint, read_folder_config
 from pagoda.weights.gguf_checkpoint import GGUFCheckpoint
+from pagoda.weights.lora import LoraCheckpoint
 from pagoda.weights.overrides import override_config
 from pagoda.weights.quantize import QuantizedCheckpoint
 
@@ -27,19 +28,23 @@ def open_checkpoint(
     *,
     overrides: Mapping[str, Any] | None = None,
     dummy_seed: int | None = None,
+    lora: Path | None = None,
 ) -> Checkpoint:
     """Opens a GGUF file or a folder of safetensors and checks that all weights of its program for `purpose`
     are there.
 
     quantization "int8" or "int4" quantises matrices of wider formats as they are read (quantize.py).
     overrides: fields that replace those of config.json (overrides.py). dummy_seed: random weights in the
-    sizes of a folder's config.json instead of those of its files (dummy.py). Raises CheckpointError with one
-    line for whatever is wrong with the files.
+    sizes of a folder's config.json instead of those of its files (dummy.py). lora: the folder of an adapter
+    that is merged into the weights (lora.py). Raises CheckpointError with one line for whatever is wrong with
+    the files.
     """
     if not path.exists():
         raise CheckpointError(f"{path} does not exist: check the path, or fetch the model with `pagoda pull`")
     checkpoint = _open(path, purpose, overrides or {}, dummy_seed)
     check_weights(checkpoint, purpose)
+    if lora is not None:
+        checkpoint = LoraCheckpoint(checkpoint, lora, exact=quantization is not None)
     return checkpoint if quantization is None else QuantizedCheckpoint(checkpoint, quantization)
 
 
