@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pagoda.api.accounting import Account
+from pagoda.api.answer_plan import plan_answer
 from pagoda.api.engine_errors import as_api_error
+from pagoda.api.errors import bad_request
 from pagoda.api.generation import Outputs, start
 from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
 from pagoda.api.model_pool import Lease
@@ -19,9 +21,10 @@ from pagoda.api.responses import response_id
 from pagoda.api.sampling import Limits, cap_answer, chat_sampling, ranked
 from pagoda.api.settings import ServerSettings
 from pagoda.api.state import ServerState
-from pagoda.api.structured import check_constraint, param_of, structured_outputs
+from pagoda.api.structured import check_constraint, tell_old_spellings
 from pagoda.api.unsupported import check_unsupported
 from pagoda.engine.async_llm import AsyncLLM
+from pagoda.engine.messages import ReasoningTokens
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.text.parsing import AnswerParser, MessageDelta
@@ -77,7 +80,16 @@ class ChatRun:
     parsers: list[AnswerParser] | None = None  #: one for each answer; None: text is content
     prompt_logprobs: list[dict[str, Any] | None] | None = None  #: known when the chat has ended
     finished: bool = False  #: whether the pieces given last were the last of all
-    _closed: bool = field(default=False, repr=False)
+    _echo: str = ""  #: what every answer begins with
+    _keep: int | None = None  #: of the answers the most probable ones are given; None: all
+    _tool_finish: str = "tool_calls"  #: how an answer with calls ends
+    _reasoning: ReasoningTokens | None = None
+    _reasoning_tokens: int = 0
+    _begun: set[int] = field(default_factory=set)
+    _called: set[int] = field(default_factory=set)
+    _reasoned: set[int] = field(default_factory=set)  #: answers whose reasoning has ended
+    _scores: dict[int, float] = field(default_factory=dict)
+    _closed: bool = False
 
     async def pieces(self) -> AsyncGenerator[list[ChatPiece], None]:
         """All news that came together, until every answer has ended. Closing it frees the chat in the
@@ -105,8 +117,11 @@ class ChatRun:
         async with aclosing(self.pieces()) as news:
             async for pieces in news:
                 for piece in pieces:
-                    answers.setdefault(piece.index, _Collected(piece.index)).add(piece)
-        return [answers[index].answer() for index in sorted(answers)]
+                    answers.setdefault(piece.index, _Collected()).add(piece)
+        if self._keep is None:
+            return [answers[index].answer(index) for index in sorted(answers)]
+        best = sorted(answers, key=lambda index: (-self._scores.get(index, 0.0), index))[: self._keep]
+        return [answers[index].answer(place) for place, index in enumerate(best)]
 
     def close(self) -> None:
         """Enters the chat into /metrics and gives its model back. May be called twice."""
@@ -123,19 +138,44 @@ class ChatRun:
         return [self._piece(answer) for answer in output.outputs]
 
     def _piece(self, answer: CompletionOutput) -> ChatPiece:
+        index, reason, stop = answer.index, answer.finish_reason, answer.stop_reason
         if self.parsers is None:
             delta = MessageDelta(content=answer.text)
         else:
-            parser = self.parsers[answer.index]
-            delta = parser.push(answer.text)
-            if answer.finish_reason is not None:
-                delta = _joined(delta, parser.finish())
+            delta = self._parsed(self.parsers[index], answer)
+            if reason == "stop" and index in self._called:
+                reason = self._tool_finish
+        if self._echo and index not in self._begun:
+            self._begun.add(index)
+            delta.content = self._echo + delta.content
+        if answer.cumulative_logprob is not None:
+            self._scores[index] = answer.cumulative_logprob
         logprobs = None
         if self.formatter is not None and answer.logprobs is not None:
             logprobs = self.formatter.chat(answer.token_ids, answer.logprobs)
-        return ChatPiece(
-            answer.index, delta, logprobs, answer.token_ids, answer.finish_reason, answer.stop_reason
-        )
+        return ChatPiece(index, delta, logprobs, answer.token_ids, reason, stop)
+
+    def _parsed(self, parser: AnswerParser, answer: CompletionOutput) -> MessageDelta:
+        delta = parser.push(answer.text)
+        if answer.finish_reason is not None:
+            delta = _joined(delta, parser.finish())
+        if delta.tool_calls:
+            self._called.add(answer.index)
+        if self._reasoning is not None and answer.index not in self._reasoned:
+            self._count_reasoning(answer, self._reasoning, bool(delta.reasoning))
+        if self.request.include_reasoning is False:
+            delta.reasoning = ""
+        return delta
+
+    def _count_reasoning(self, answer: CompletionOutput, marks: ReasoningTokens, seen: bool) -> None:
+        """Counts the tokens up to the one that ends the reasoning; they are told once there is some."""
+        end, count = marks.end_token_ids[-1], len(answer.token_ids)
+        if end in answer.token_ids:
+            count = answer.token_ids.index(end) + 1
+            self._reasoned.add(answer.index)
+        self._reasoning_tokens += count
+        if seen or self.account.reasoning_tokens is not None:
+            self.account.reasoning_tokens = self._reasoning_tokens
 
 
 async def prepare_chat(
@@ -161,17 +201,24 @@ async def _prepare(
 ) -> ChatRun:
     check_unsupported(request)
     settings, llm, defaults = state.settings, lease.llm, lease.model.sampling_defaults
+    if llm.info.runner == "pooling":
+        raise bad_request(f"The model `{lease.name}` does not support Chat Completions API", "model")
+    tell_old_spellings(state, request)
+    plan = plan_answer(lease.model, settings, request)
     limits = Limits(llm.info.max_model_len, llm.info.vocab_size, settings.max_logprobs)
-    constraint = structured_outputs(request)
-    params = ranked(chat_sampling(request, defaults, limits, constraint), request)
-    if constraint is not None:
-        await check_constraint(constraint, param_of(request))
+    params = ranked(chat_sampling(request, defaults, limits, plan.constraint), request)
+    if plan.constraint is not None:
+        await check_constraint(plan.constraint, plan.constraint_param)
     identity = response_id("chatcmpl", headers, request)
-    prompt = await chat_prompt(llm, settings, request, request.messages, request.tools)
+    prompt = await chat_prompt(llm, settings, request, request.messages, plan.shown_tools)
     special = bool(request.add_special_tokens)
     token_ids = await encode_text(llm, prompt.text, params, add_special_tokens=special)
     params = cap_answer(params, defaults, llm.info.max_model_len - len(token_ids))
-    outputs = start(llm, [token_ids], params, request, identity, stream=bool(request.stream))
+    reasoning = plan.reasoning_tokens(llm.tokenizer, prompt.text, prompt.thinking)
+    params = plan.with_markers(params, request.skip_special_tokens, llm.tokenizer)
+    outputs = start(
+        llm, [token_ids], params, request, identity, stream=bool(request.stream), reasoning=reasoning
+    )
     return ChatRun(
         id=identity,
         created=int(time.time()),
@@ -184,6 +231,11 @@ async def _prepare(
         lease=lease,
         outputs=outputs,
         formatter=_formatter(llm, settings, request, params),
+        parsers=plan.parsers(prompt.text, prompt.thinking, params.n),
+        _echo=prompt.last_text if request.echo else "",
+        _keep=(request.n or 1) if params.n != (request.n or 1) else None,
+        _tool_finish="stop" if plan.named else "tool_calls",
+        _reasoning=reasoning if reasoning is not None and reasoning.in_reasoning else None,
     )
 
 
@@ -212,8 +264,7 @@ def _joined(first: MessageDelta, second: MessageDelta) -> MessageDelta:
 class _Collected:
     """Puts the pieces of one answer together."""
 
-    def __init__(self, index: int) -> None:
-        self._index = index
+    def __init__(self) -> None:
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, dict[str, Any]] = {}
@@ -238,11 +289,11 @@ class _Collected:
             found["function"]["name"] = call.name or found["function"]["name"]
             found["function"]["arguments"] += call.arguments
 
-    def answer(self) -> ChatAnswer:
+    def answer(self, index: int) -> ChatAnswer:
         content, reasoning = "".join(self._content), "".join(self._reasoning)
         calls = [self._calls[index] for index in sorted(self._calls)]
         return ChatAnswer(
-            index=self._index,
+            index=index,
             content=content or (None if reasoning or calls else ""),
             reasoning=reasoning or None,
             tool_calls=calls,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, field
 
@@ -13,12 +14,14 @@ from pagoda.api.metrics import ServerMetrics
 from pagoda.api.model_pool import Lease, ModelPool
 from pagoda.api.settings import ServerSettings
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass
 class ServerState:
     """One server's models, settings, metrics, and whether it is shutting down.
 
-    load: requests for models' answers that are being worked on.
+    load: requests for models' answers that are being worked on. told: lines that the log has once.
     """
 
     models: ModelPool
@@ -27,6 +30,13 @@ class ServerState:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     created: int = field(default_factory=lambda: int(time.time()))
     load: int = 0
+    told: set[str] = field(default_factory=set)
+
+    def tell_once(self, line: str) -> None:
+        """Writes a warning to the log, the first time."""
+        if line not in self.told:
+            self.told.add(line)
+            _log.warning(line)
 
     def drain(self) -> None:
         """From now on nothing new begins and nobody waits for a model: the server ends."""

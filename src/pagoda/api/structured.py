@@ -8,6 +8,7 @@ from typing import Any
 
 from pagoda.api.errors import bad_request
 from pagoda.api.protocol.common import StructuredFields
+from pagoda.api.state import ServerState
 from pagoda.engine.grammar import check_grammar
 from pagoda.engine.structured_outputs import KINDS, ParameterError, StructuredOutputsParams
 
@@ -79,16 +80,18 @@ def param_of(request: StructuredFields) -> str:
     return next((name for name in OLD_SPELLINGS if getattr(request, name)), "structured_outputs")
 
 
-def old_spellings(request: StructuredFields) -> list[str]:
-    """One line for the log about each field that has another name today."""
-    lines = [
-        f"{old} is the old spelling of structured_outputs: {{{now!r}: ...}}; it works here, vLLM ignores it"
-        for old, now in OLD_SPELLINGS.items()
-        if getattr(request, old) not in _NOTHING
-    ]
-    if request.guided_decoding_backend is not None:
-        lines.append("guided_decoding_backend changes nothing: llguidance makes all grammars")
-    return lines
+def tell_old_spellings(state: ServerState, request: StructuredFields) -> None:
+    """Writes to the log, once each, what the fields of a request are called today."""
+    for old, now in OLD_SPELLINGS.items():
+        if getattr(request, old) not in _NOTHING:
+            state.tell_once(
+                f"A request has {old}, the old spelling of structured_outputs with {now}: "
+                "it works here, while today's vLLM ignores it."
+            )
+    if request.guided_decoding_backend:
+        state.tell_once(
+            "A request has guided_decoding_backend, which changes nothing: there is one back end."
+        )
 
 
 def _from_format(given: dict[str, Any] | str | None) -> dict[str, Any]:

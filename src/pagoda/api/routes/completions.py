@@ -26,7 +26,12 @@ from pagoda.api.sampling import Limits, completion_sampling, ranked
 from pagoda.api.settings import ServerSettings
 from pagoda.api.sse import DONE, EventStream
 from pagoda.api.state import ServerState, state_of
-from pagoda.api.structured import check_constraint, param_of, structured_outputs
+from pagoda.api.structured import (
+    check_constraint,
+    param_of,
+    structured_outputs,
+    tell_old_spellings,
+)
 from pagoda.api.unsupported import check_unsupported
 from pagoda.engine.async_llm import AsyncLLM
 from pagoda.engine.outputs import CompletionOutput, RequestOutput
@@ -95,7 +100,10 @@ async def create_completion(http: Request) -> Response:
 async def _prepare(state: ServerState, lease: Lease, http: Request, request: CompletionRequest) -> _Work:
     check_unsupported(request)
     llm, settings = lease.llm, state.settings
+    if llm.info.runner == "pooling":
+        raise bad_request(f"The model `{lease.name}` does not support Completions API", "model")
     limits = Limits(llm.info.max_model_len, llm.info.vocab_size, settings.max_logprobs)
+    tell_old_spellings(state, request)
     constraint = structured_outputs(request)
     params = completion_sampling(request, lease.model.sampling_defaults, limits, constraint)
     params = ranked(params, request)

@@ -1,0 +1,151 @@
+"""What an answer of a chat may hold, decided before the prompt is made: calls, a format, reasoning."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from pagoda.api.errors import ApiError, bad_request
+from pagoda.api.model_pool import ServedModel
+from pagoda.api.protocol.chat import ChatFields
+from pagoda.api.settings import ServerSettings
+from pagoda.api.structured import param_of, structured_outputs
+from pagoda.engine.messages import ReasoningTokens
+from pagoda.engine.params import SamplingParams
+from pagoda.engine.reasoning import reasoning_tokens
+from pagoda.engine.structured_outputs import StructuredOutputsParams
+from pagoda.text.answers import keeps_special_tokens, make_answer_parser
+from pagoda.text.parsing import AnswerParser
+from pagoda.text.tokenizer import Tokenizer
+from pagoda.text.tool_schema import (
+    NamedTool,
+    ToolChoice,
+    ToolError,
+    check_tool_choice,
+    check_tools,
+    tool_choice_schema,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPlan:
+    """shown_tools: what the template is given. tools: what calls are read by, None where none are read.
+    constraint: what the text must be, after the reasoning; `constraint_param` is the field it came from.
+    """
+
+    shown_tools: list[dict[str, Any]] | None
+    tools: list[dict[str, Any]] | None
+    choice: ToolChoice
+    parallel: bool
+    constraint: StructuredOutputsParams | None
+    constraint_param: str
+    reasoning: str | None
+    tool_parser: str | None
+
+    @property
+    def named(self) -> bool:
+        """Whether one function must be called: such an answer ends with "stop"."""
+        return isinstance(self.choice, NamedTool)
+
+    def reasoning_tokens(
+        self, tokenizer: Tokenizer, prompt: str, thinking: bool | None
+    ) -> ReasoningTokens | None:
+        """How the engine knows where the reasoning ends; None where there is none."""
+        return reasoning_tokens(self.reasoning, tokenizer, prompt, thinking)
+
+    def with_markers(
+        self,
+        params: SamplingParams,
+        skip_special_tokens: bool | None,
+        tokenizer: Tokenizer,
+    ) -> SamplingParams:
+        """The parameters with special tokens in the text where the parsers look for them; a request that says
+        otherwise is served as it says.
+        """
+        if skip_special_tokens is not None or not params.skip_special_tokens:
+            return params
+        tool_parser = self.tool_parser if self.tools and self.choice == "auto" else None
+        if not keeps_special_tokens(self.reasoning, tool_parser, lambda mark: _is_special(mark, tokenizer)):
+            return params
+        return msgspec.structs.replace(params, skip_special_tokens=False)
+
+    def parsers(self, prompt: str, thinking: bool | None, count: int) -> list[AnswerParser] | None:
+        """A parser for each of `count` answers; None where all text is content."""
+        if self.reasoning is None and self.tools is None:
+            return None
+        return [
+            make_answer_parser(
+                reasoning=self.reasoning,
+                tool_parser=self.tool_parser,
+                prompt=prompt,
+                thinking=thinking,
+                tools=self.tools,
+                tool_choice=self.choice,
+                parallel=self.parallel,
+                new_id=new_call_id,
+            )
+            for _ in range(count)
+        ]
+
+
+def new_call_id() -> str:
+    """The id of a tool call."""
+    return f"chatcmpl-tool-{secrets.token_hex(16)}"
+
+
+def plan_answer(model: ServedModel, settings: ServerSettings, request: ChatFields) -> AnswerPlan:
+    """Raises ApiError 400.
+
+    A format (response_format and its kin) binds the final answer. So it waits while tools may be called:
+    with tool_choice "required" or a name the call is what is forced; with "auto" the model chooses between a
+    call and an answer, and text is left free.
+    """
+    try:
+        tools = check_tools(request.tools)
+        choice = check_tool_choice(request.tool_choice, tools)
+    except ToolError as error:
+        raise bad_request(str(error), error.parameter) from error
+    constraint, param = structured_outputs(request), param_of(request)
+    parser, parallel = model.tool_call_parser, request.parallel_tool_calls is not False
+    if tools and choice != "none":
+        _check_parser(settings, parser, choice)
+        forced = tool_choice_schema(tools, choice, parallel)
+        constraint, param = None, "tools"
+        if forced is not None:
+            constraint = StructuredOutputsParams(json=forced)
+    hidden = choice == "none" and settings.exclude_tools_when_tool_choice_none
+    return AnswerPlan(
+        shown_tools=None if hidden else tools,
+        tools=None if choice == "none" else tools,
+        choice=choice,
+        parallel=parallel,
+        constraint=constraint,
+        constraint_param=param,
+        reasoning=model.reasoning_parser,
+        tool_parser=parser,
+    )
+
+
+def _check_parser(settings: ServerSettings, parser: str | None, choice: ToolChoice) -> None:
+    if parser is not None:
+        return
+    detected = settings.tool_call_parser == "auto"
+    if choice == "auto":
+        why = " (this model's chat template has no tool calls that are known here)" if detected else ""
+        raise _no_parser(
+            f'"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set{why}'
+        )
+    if not detected:  # calls that are forced are read as JSON, whatever the model's own way
+        shown = f'"{choice}"' if isinstance(choice, str) else "(named)"
+        raise _no_parser(f"tool_choice={shown} requires --tool-call-parser to be set")
+
+
+def _no_parser(message: str) -> ApiError:
+    return bad_request(message, "tool_choice")
+
+
+def _is_special(mark: str, tokenizer: Tokenizer) -> bool:
+    return tokenizer.token_to_id(mark) in tokenizer.special_ids
