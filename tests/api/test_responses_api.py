@@ -30,7 +30,7 @@ REPLIES = [
     ("fix it", PATCH),
     ("21 degrees", "It is warm."),
     ("think hard", "<think>\nTwo and two.\n</think>\n\nIt is 4."),
-    ("who is she", '{"name": "Ada", "age": 36}'),
+    ("who is she", '<think>\n\n</think>\n\n{"name": "Ada", "age": 36}'),
     ("my name is Ada", "Nice to meet you."),
     ("what is my name", "Ada."),
     Reply(when="for ever", text="on and on and ", repeat=True),
@@ -138,7 +138,7 @@ def test_reasoning(client: OpenAI) -> None:
     assert thought.content[0].text.strip() == "Two and two."
     assert thought.encrypted_content
     assert said.type == "message"
-    assert made.output_text.strip() == "It is 4."
+    assert made.output_text == "It is 4."
     assert made.usage is not None
     assert 0 < made.usage.output_tokens_details.reasoning_tokens < made.usage.output_tokens
     kinds = [event["type"].removeprefix("response.") for event in stream(client, input="think hard")]
@@ -220,7 +220,7 @@ def test_parse(client: OpenAI) -> None:
 
 def test_required_and_named_tools(client: OpenAI) -> None:
     for choice in ("required", {"type": "function", "name": "get_weather"}):
-        made = create(client, input="hi", tools=[WEATHER], tool_choice=choice, max_output_tokens=400)
+        made = create(client, input="think hard", tools=[WEATHER], tool_choice=choice, max_output_tokens=400)
         calls = [item for item in made.output if item.type == "function_call"]
         assert [call.name for call in calls] == ["get_weather"]
         if made.status == "completed":

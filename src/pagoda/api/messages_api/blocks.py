@@ -18,7 +18,8 @@ class BlockBuilder:
     """Builds the content of one message: thinking, text and tool_use blocks, one after the other.
 
     White space before a text is held back until text follows, so that what stands between thinking and a
-    tool call is no block. omit_thinking: thinking goes into the signature alone.
+    tool call is no block; newlines that set a text off from thinking are left out. omit_thinking: thinking
+    goes into the signature alone.
     """
 
     def __init__(self, *, omit_thinking: bool = False) -> None:
@@ -61,7 +62,7 @@ class BlockBuilder:
             self._held = text
             return
         self._held = ""
-        self._write(events, kind, text)
+        self._write(events, kind, text.lstrip("\n") if self._open == "thinking" != kind else text)
 
     def _write(self, events: list[Event], kind: str, text: str) -> None:
         if self._open != kind:

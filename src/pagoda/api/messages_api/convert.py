@@ -34,6 +34,8 @@ _PARAMS = {
 
 def chat_request(request: CountTokensRequest) -> ChatCompletionRequest:
     """The chat. Raises ApiError 400."""
+    if request.unlisted("mcp_servers"):
+        raise bad_request("mcp_servers is not supported: tools run where the client runs.", "mcp_servers")
     messages = chat_messages(request)
     fields: dict[str, Any] = {
         name: value for name, value in (request.model_extra or {}).items() if name not in _CONSUMED
@@ -85,7 +87,8 @@ def chat_messages(request: CountTokensRequest) -> list[dict[str, Any]]:
         if message.role == "user":
             messages += _user(content, where)
         elif message.role == "assistant":
-            messages.append(_assistant(content, where))
+            if content or number < len(request.messages) - 1:  # an empty last one asks for nothing
+                messages.append(_assistant(content, where))
         elif message.role == "system":
             _add_system(messages, _system_text(content, where))
         else:

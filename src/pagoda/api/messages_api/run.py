@@ -21,9 +21,14 @@ _PING = named_event({"type": "ping"})
 
 @dataclass(slots=True)
 class MessageRun:
-    """A validated message on its way. fitted: its limit is the end of the context."""
+    """A validated message on its way.
+
+    model: the name in the message; clients give thinking back only to the model they asked. fitted: its limit
+    is the end of the context.
+    """
 
     run: ChatRun
+    model: str
     builder: BlockBuilder
     fitted: bool
 
@@ -81,16 +86,18 @@ class MessageRun:
 
     def _head(self) -> dict[str, Any]:
         identity = f"msg_{self.run.id.partition('-')[2] or token_hex(12)}"
-        return {"id": identity, "type": "message", "role": "assistant", "model": self.run.model}
+        return {"id": identity, "type": "message", "role": "assistant", "model": self.model}
 
     def _usage(self) -> dict[str, Any]:
         usage = self.run.account.usage()
         cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+        thinking = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
         return {
             "input_tokens": usage["prompt_tokens"] - cached,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": cached,
             "output_tokens": usage["completion_tokens"],
+            "output_tokens_details": {"thinking_tokens": thinking},
         }
 
     def _stop(self, last: ChatPiece | None) -> tuple[str, str | None]:

@@ -66,6 +66,10 @@ class MessagesRequest(CountTokensRequest):
     metadata: dict[str, Any] | None = None
 
 
+class MessagesTokensDetails(BaseModel):
+    thinking_tokens: int
+
+
 class MessagesUsage(BaseModel):
     """input_tokens: without those that were read from the cache."""
 
@@ -73,6 +77,7 @@ class MessagesUsage(BaseModel):
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int
     output_tokens: int
+    output_tokens_details: MessagesTokensDetails
 
 
 class Message(BaseModel):

@@ -17,9 +17,10 @@ class OutputBuilder:
     """Builds the output of one response: reasoning, message and call items, one after the other.
 
     White space before a text is held back until text follows, so that what stands between reasoning and a
-    tool call is no message. custom: names of tools whose calls are custom_tool_call items. namespaces: of
-    functions that have one. logprobs: write those of the message's tokens. sealed: give reasoning as
-    encrypted_content too.
+    tool call is no message; newlines that set a text off from reasoning are left out.
+
+    custom: names of tools whose calls are custom_tool_call items. namespaces: of functions that have one.
+    logprobs: write those of the message's tokens. sealed: give reasoning as encrypted_content too.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class OutputBuilder:
             self._held = text
             return
         self._held = ""
-        self._write(events, kind, text)
+        self._write(events, kind, text.lstrip("\n") if self._open == "reasoning" != kind else text)
 
     def _drop_held(self) -> None:
         self._held = self._held_kind = ""

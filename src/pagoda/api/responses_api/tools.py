@@ -42,6 +42,7 @@ def read_tools(given: Sequence[Any] | None, choice: str | dict[str, Any] | None)
     shown: list[dict[str, Any]] = []
     custom: set[str] = set()
     namespaces: dict[str, str] = {}
+    left_out: list[str] = []
 
     def take(tool: Any, where: str, namespace: str | None) -> dict[str, Any] | None:
         kind = tool.get("type") if isinstance(tool, dict) else None
@@ -50,7 +51,7 @@ def read_tools(given: Sequence[Any] | None, choice: str | dict[str, Any] | None)
         elif kind == "custom":
             written = _custom(tool, where)
         else:
-            _log.warning("responses: a tool of type %.64r is left out: this server cannot run it", kind)
+            left_out.append(str(kind)[:64])
             return None
         name = written["function"]["name"]
         if kind == "custom":
@@ -73,6 +74,8 @@ def read_tools(given: Sequence[Any] | None, choice: str | dict[str, Any] | None)
                 shown.append({"description": "", **tool, "tools": kept})
         elif (made := take(tool, where, None)) is not None:
             shown.append(made)
+    if left_out:
+        _log.warning("responses: this server cannot run tools of these types: %s", ", ".join(left_out))
     if not given and (choice == "required" or isinstance(choice, dict)):
         raise bad_request("tool_choice needs tools.", "tool_choice")
     if not chat:  # nothing is left of what was given

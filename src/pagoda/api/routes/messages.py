@@ -51,7 +51,9 @@ def _documented(request: str, response: type[Message] | type[TokenCount]) -> dic
 
 @router.post("/v1/messages", summary="Answer a conversation", **_documented("MessagesRequest", Message))
 async def create_message(http: Request) -> Response:
-    """Compatible with Anthropic's Messages API; names that begin with "claude" mean the default model."""
+    """Compatible with Anthropic's Messages API. A name with "claude" in it that is not served means the
+    default model, and stands in the answer.
+    """
     state = state_of(http)
     state.check_serving()
     request = await read_body(http, MessagesRequest, state.settings.max_body_bytes)
@@ -62,7 +64,8 @@ async def create_message(http: Request) -> Response:
     except ApiError as error:
         raise renamed(error) from error
     omitted = request.thinking is not None and request.thinking.display == "omitted"
-    message = MessageRun(run, BlockBuilder(omit_thinking=omitted), fitted)
+    shown = run.model if chat.model is not None else request.model or run.model
+    message = MessageRun(run, shown, BlockBuilder(omit_thinking=omitted), fitted)
     if request.stream:
         return EventStream(message.events(), state, on_close=message.close, error_event=error_event)
     return await whole_response(http, state, message.whole(), message.close)
