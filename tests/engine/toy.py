@@ -31,7 +31,7 @@ STUCK = 61  #: what it hangs on for ever, as the first token
 
 #: what the toy's tokens say: enough for JSON, some of it in pieces, and half of a character each
 TEXTS: tuple[bytes, ...] = (
-    *(bytes([byte]) for byte in b'{}[]",:-.eE+ \n0123456789abcdnrtufslx<>/'),
+    *(bytes([byte]) for byte in b'{}[]",:-.eE+ \n0123456789abcdhnrtufslx<>/'),
     *(b'{"', b'":', b'", "', b'"}', b"true", b"null", b"12", b"ab", b"abc", b", ", b"\\", b'\\"'),
     *(b"\xc3", b"\xa9", b"<t>", b"</t>", b"the", b" "),
 )
@@ -44,7 +44,9 @@ def toy_vocabulary() -> Vocabulary:
 
 
 def text_of(token_ids: Iterable[int]) -> str:
-    return b"".join(toy_vocabulary().tokens[token] for token in token_ids if token != EOS).decode()
+    return b"".join(toy_vocabulary().tokens[token] for token in token_ids if token != EOS).decode(
+        "utf-8", "replace"
+    )
 
 
 class ToyExecutor:

@@ -84,17 +84,19 @@ class EngineCore:
         if problem is not None:
             self._news.append(TokenDelta(command.request_id, [], "error", error=problem))
             return
+        constraint = command.params.structured_outputs
+        try:
+            compiling = None if constraint is None else self._grammars.compile(constraint)
+        except ValueError as error:
+            self._news.append(TokenDelta(command.request_id, [], "error", error=str(error)))
+            return
         request = Request(command, self._arrivals, self.info.max_model_len)
         self._arrivals += 1
         self._requests[request.id] = request
-        constraint = command.params.structured_outputs
-        if constraint is None:
+        if compiling is None:
             self._scheduler.add(request)
-            return
-        try:
-            self._compiling[request.id] = (request, self._grammars.compile(constraint))
-        except ValueError as error:
-            self._fail(request, error, self._news)
+        else:
+            self._compiling[request.id] = (request, compiling)
 
     def abort(self, request_id: str) -> None:
         """Frees a request at once and confirms it in the next step; ids that are not known are ignored."""
