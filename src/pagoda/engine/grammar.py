@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any
-
-import llguidance
 
 from pagoda.engine.grammar_text import GrammarError, grammar_text, one_line
 from pagoda.engine.structured_outputs import StructuredOutputsParams
@@ -24,6 +22,8 @@ _UNIMPLEMENTED = re.compile(r"Unimplemented keys: \[(.*)\]")
 
 def parser_limits(*, precompute: bool = True) -> Any:
     """What one grammar may cost: about 20 ms of work for a token and 100 MB of lexer states."""
+    import llguidance  # loaded with the first constraint: a server starts sooner
+
     return llguidance.LLParserLimits(
         max_lexer_states=50_000, precompute_large_lexemes=precompute, verbose_errors=False
     )
@@ -33,9 +33,15 @@ def check_grammar(params: StructuredOutputsParams) -> None:
     """Compiles a constraint and writes a little text under it, without the model's tokenizer. Raises
     GrammarError for what cannot be compiled, admits no text or costs too much.
 
-    Blocks for up to a second: call it in a thread.
+    Blocks for up to a second: call it in a thread. Constraints that passed are remembered.
     """
-    text = grammar_text(params)
+    _check_text(grammar_text(params))
+
+
+@lru_cache(maxsize=256)
+def _check_text(text: str) -> None:
+    import llguidance
+
     failed, messages = llguidance.LLMatcher.validate_grammar_with_warnings(text, limits=parser_limits())
     if failed:
         raise GrammarError(f"The constraint cannot be compiled: {one_line(messages[0])}")
@@ -54,6 +60,8 @@ def _left_out(message: str) -> list[str]:
 
 def _try_writing(text: str) -> None:
     """Takes one allowed token after the other, by a fixed rule, to see a grammar that is too complex fail."""
+    import llguidance
+
     matcher = llguidance.LLMatcher(_trial_tokenizer(), text, limits=parser_limits(), log_level=0)
     give_up = time.monotonic() + _TRIAL_SECONDS
     for step in range(_TRIAL_STEPS):
@@ -91,4 +99,6 @@ class _TrialVocabulary:
 
 @cache
 def _trial_tokenizer() -> Any:
+    import llguidance
+
     return llguidance.LLTokenizer(llguidance.TokenizerWrapper(_TrialVocabulary()))

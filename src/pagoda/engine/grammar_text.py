@@ -10,8 +10,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import llguidance
-
 from pagoda.engine.structured_outputs import ParameterError, StructuredOutputsParams
 
 OPTIONS = '%llguidance {"no_forcing": true}\n'
@@ -135,7 +133,11 @@ def regex_expression(pattern: str, name: str = "structured_outputs.regex") -> st
     pattern = pattern.removeprefix("^")
     if pattern.endswith("$") and (len(pattern) - len(pattern[:-1].rstrip("\\"))) % 2 == 1:
         pattern = pattern[:-1]
-    return f"/{llguidance.regex_to_lark(pattern)}/" if pattern else '""'
+    if not pattern:
+        return '""'
+    import llguidance  # loaded with the first constraint: a server starts sooner
+
+    return f"/{llguidance.regex_to_lark(pattern)}/"
 
 
 def text_expression(text: str) -> str:
@@ -168,6 +170,8 @@ def _grammar(text: str) -> str:
     limit("structured_outputs.grammar", text, MAX_GRAMMAR)
     if "::=" not in text:
         return OPTIONS + text
+    import llguidance
+
     try:
         return OPTIONS + llguidance.grammar_from("gbnf", text)
     except ValueError as error:
