@@ -10,9 +10,12 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-COMMANDS = ("up", "serve", "chat", "pull", "list", "inspect", "doctor")
+COMMANDS = ("up", "serve", "chat", "run-batch", "pull", "list", "inspect", "doctor")
 
-_OWN_GRAMMAR = {"serve": "Serve a model: OpenAI-compatible API and browser chat."}
+_OWN_GRAMMAR = {
+    "serve": "Serve models: OpenAI-compatible API and browser chat.",
+    "run-batch": "Answer the requests of a file (OpenAI's batch format) into another.",
+}
 
 
 class _Commands(TyperGroup):
