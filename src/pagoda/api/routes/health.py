@@ -18,8 +18,8 @@ _REASONS = {
 _UNAVAILABLE: dict[int | str, dict[str, str]] = {503: {"description": "Not now."}}
 
 
-@router.get("/health", summary="Whether requests are served", responses=_UNAVAILABLE)
-@router.get("/ping", summary="The same, by SageMaker's name", responses=_UNAVAILABLE)
+@router.get("/health", summary="Whether requests are served", responses=_UNAVAILABLE, response_class=Response)
+@router.get("/ping", summary="The same, by SageMaker's name", responses=_UNAVAILABLE, response_class=Response)
 @router.post("/ping", include_in_schema=False)
 async def health(request: Request) -> Response:
     """200 with no body when requests are served; else 503 with the state and its reason.
