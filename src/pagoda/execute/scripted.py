@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import time
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,9 @@ SCRIPT_FILE = "script.json"
 DEATH_STATUS = 86  #: exit status of a process that a script has end
 
 _SCRIPTED = 40.0  #: between what a logit_bias of 100 lifts above it and one of -100 keeps below
-_AGAIN = 30.0
+_SECOND = 20.0  #: where the script's token must not come: the one after it; after its end, its beginning
 _UNUSED = -60.0  #: of ids that no token has
-_CLOSERS = ('"', "}", "]", "\n")  #: in this order, what a grammar is led to its end by
+_CLOSERS = ('"', "}", "]")  #: in this order, what a grammar is led to its end by; then the end token
 _SURE_TOKENS = 4  #: of a script at the end of a context, without a mark of where the answer begins
 _TAIL_BYTES = 48  #: of an answer that has left the script, looked for in it
 _SURE_BYTES = 3
@@ -172,10 +173,10 @@ class ScriptedExecutor:
         time.sleep(self._due - now)
 
     def _put(self, logits: npt.NDArray[np.float32], place: _Place) -> None:
-        token = place.plan.token_ids[place.next]
-        if token == self._eos:  # where an answer must not end yet it begins again
-            logits[self._plan(place.plan.reply, 0).token_ids[0]] = _AGAIN
-        logits[token] = _SCRIPTED
+        plan, index, _ = place
+        following = plan.token_ids[index + 1 : index + 2] or self._plan(plan.reply, 0).token_ids
+        logits[following[0]] = _SECOND
+        logits[plan.token_ids[index]] = _SCRIPTED
 
     def _write(self, table: npt.NDArray[np.int32], token_ids: list[int], end: int) -> tuple[int, int]:
         """Stores a sequence's new tokens; the hashes of its context without the last token and with it."""
@@ -205,11 +206,13 @@ class ScriptedExecutor:
                 index += 1
                 if index == len(plan.token_ids):
                     plan, index = self._plan(plan.reply, 0), 0
-            elif plan.token_ids[index] == self._eos and token == self._plan(plan.reply, 0).token_ids[0]:
+            elif index + 1 == len(plan.token_ids) and token == self._plan(plan.reply, 0).token_ids[0]:
                 plan, index = self._plan(plan.reply, 0), 1
+            elif index + 2 < len(plan.token_ids) and token == plan.token_ids[index + 1]:
+                index += 2
             else:
                 tail = self._context(table, end)[-_TAIL_BYTES:]
-                plan, index = self._plan(plan.reply, self._resume(plan, index, token, tail)), 0
+                plan, index = self._at(plan.reply, self._resume(plan, index, token, tail))
             place = _Place(plan, index, done + 1)
         if len(self._places) >= _REMEMBERED:
             self._older, self._places = self._places, {}
@@ -231,8 +234,8 @@ class ScriptedExecutor:
             reply = self._choose(text[:begin])
             answer = text[begin:]
             if answer and reply.text.encode().startswith(answer):
-                done = len(self._encode(answer))
-                return _Place(self._plan(reply, len(answer)), 0, done)
+                plan, index = self._at(reply, len(answer))
+                return _Place(plan, index, index or len(self._encode(answer)))
             return _Place(self._plan(self._choose(text), 0), 0, 0)
         plan = self._plan(self._choose(text), 0)
         for count in range(min(len(context), len(plan.token_ids) - 1), _SURE_TOKENS - 1, -1):
@@ -253,8 +256,9 @@ class ScriptedExecutor:
     def _resume(self, plan: _Plan, index: int, token: int, tail: list[int]) -> int:
         """The byte of the reply to go on from after another token than the script's.
 
-        Other tokens for the same text go on behind it, white space between is passed over; else the longest
-        end of the answer that comes in the rest of the reply, and where there is none the place it had.
+        Other tokens for the same text go on behind it, and white space changes nothing. Else the reply goes
+        on behind the longest end of the answer that still comes in it; where there is none the script's token
+        was replaced.
         """
         text, offset = plan.reply.text.encode(), plan.offsets[index]
         said = self._spelling.token_bytes(token)
@@ -263,13 +267,22 @@ class ScriptedExecutor:
         rest = len(text) - len(text[offset:].lstrip())
         if said.strip() and text.startswith(said.strip(), rest):
             return rest + len(said.strip())
-        if said.strip():
-            spoken = self._bytes(tail)
-            for length in range(min(len(spoken), _TAIL_BYTES), _SURE_BYTES - 1, -1):
-                at = text.find(spoken[-length:], max(0, offset - length + 1))
-                if at >= 0:
-                    return at + length
-        return offset
+        if not said.strip():
+            return offset
+        spoken = self._bytes(tail)
+        for length in range(min(len(spoken), _TAIL_BYTES), _SURE_BYTES - 1, -1):
+            at = text.find(spoken[-length:], max(0, offset - length + 1))
+            if at >= 0:
+                return at + length
+        return plan.offsets[min(index + 1, len(plan.offsets) - 1)]
+
+    def _at(self, reply: Reply, offset: int) -> tuple[_Plan, int]:
+        """A plan and its token to go on with from a byte: the reply's own tokens where one begins there."""
+        whole = self._plan(reply, 0)
+        index = bisect_left(whole.offsets, offset)
+        if index < len(whole.token_ids) and whole.offsets[index] == offset:
+            return whole, index
+        return self._plan(reply, offset), 0
 
     def _plan(self, reply: Reply, offset: int) -> _Plan:
         key = (id(reply), offset)
@@ -311,5 +324,5 @@ def _background(vocab_size: int, spelling: Spelling, eos_token_id: int) -> npt.N
         closer = spelling.encode(text, add_special_tokens=False)
         if len(closer) == 1:
             logits[closer[0]] = rank
-    logits[eos_token_id] = len(_CLOSERS) + 1
+    logits[eos_token_id] = 0.5
     return logits
