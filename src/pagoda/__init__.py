@@ -10,18 +10,47 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pagoda.engine.beam_search import BeamSearchOutput, BeamSearchParams, BeamSearchSequence
     from pagoda.engine.llm import LLM
-    from pagoda.engine.outputs import CompletionOutput, RequestOutput
-    from pagoda.engine.params import SamplingParams
+    from pagoda.engine.llm_prompts import TextPrompt, TokensPrompt
+    from pagoda.engine.outputs import CompletionOutput, Logprob, LoRARequest, RequestOutput
+    from pagoda.engine.params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+    from pagoda.engine.structured_outputs import GuidedDecodingParams
 
 __version__ = "0.1.0"
-__all__ = ["LLM", "CompletionOutput", "RequestOutput", "SamplingParams", "__version__"]
+__all__ = [
+    "LLM",
+    "BeamSearchOutput",
+    "BeamSearchParams",
+    "BeamSearchSequence",
+    "CompletionOutput",
+    "GuidedDecodingParams",
+    "LoRARequest",
+    "Logprob",
+    "RequestOutput",
+    "RequestOutputKind",
+    "SamplingParams",
+    "StructuredOutputsParams",
+    "TextPrompt",
+    "TokensPrompt",
+    "__version__",
+]
 
 _HOMES = {
     "LLM": "pagoda.engine.llm",
+    "BeamSearchOutput": "pagoda.engine.beam_search",
+    "BeamSearchParams": "pagoda.engine.beam_search",
+    "BeamSearchSequence": "pagoda.engine.beam_search",
     "CompletionOutput": "pagoda.engine.outputs",
+    "GuidedDecodingParams": "pagoda.engine.structured_outputs",
+    "LoRARequest": "pagoda.engine.outputs",
+    "Logprob": "pagoda.engine.outputs",
     "RequestOutput": "pagoda.engine.outputs",
+    "RequestOutputKind": "pagoda.engine.params",
     "SamplingParams": "pagoda.engine.params",
+    "StructuredOutputsParams": "pagoda.engine.params",
+    "TextPrompt": "pagoda.engine.llm_prompts",
+    "TokensPrompt": "pagoda.engine.llm_prompts",
 }
 
 

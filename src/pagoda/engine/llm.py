@@ -5,35 +5,41 @@ It runs the same engine as the server does, in this process or in one of its own
 
 from __future__ import annotations
 
+import gc
 import random
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tqdm import tqdm  # type: ignore[import-untyped]
+import msgspec
 
+from pagoda.engine.beam_search import BeamSearch, BeamSearchOutput, BeamSearchParams, sequence
 from pagoda.engine.config import EngineConfig, EngineInfo
 from pagoda.engine.core import EngineCore
+from pagoda.engine.llm_metrics import Metric, engine_metrics
+from pagoda.engine.llm_prompts import Prompt, as_prompts, read_prompt
+from pagoda.engine.llm_run import Bar, UseTqdm, run_requests
 from pagoda.engine.model_files import find_model
-from pagoda.engine.options import read_options
-from pagoda.engine.outputs import RequestOutput
+from pagoda.engine.options import read_options, template_source
+from pagoda.engine.outputs import LoRARequest, RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.processor import RequestState
 from pagoda.engine.remote import RemoteEngine
-from pagoda.engine.text_tools import make_text_tools
-from pagoda.engine.validation import PromptError, check_prompt
+from pagoda.engine.text_tools import TextTools, make_text_tools
+from pagoda.engine.validation import PromptError, check_logprobs, check_prompt, truncate_prompt
 from pagoda.text.chat_template import ChatTemplate, TemplateError
 from pagoda.text.load import load_tokenizer
 from pagoda.text.messages import prepare_messages
 from pagoda.text.tokenizer import Tokenizer
 
-Prompt: TypeAlias = str | Sequence[int] | Mapping[str, Any]
 Conversation: TypeAlias = Sequence[Mapping[str, Any]]
+SamplingChoice: TypeAlias = SamplingParams | Sequence[SamplingParams] | None
+Adapters: TypeAlias = LoRARequest | Sequence[LoRARequest | None] | None
 
 _DEFAULT_MAX_TOKENS = 16
+_DEFAULTS = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 
 
 class LLM:
@@ -42,9 +48,10 @@ class LLM:
     model: a GGUF file, a folder of safetensors, or a name that the hub knows. quantization "int8" or "int4"
     quantises float weights while loading. skip_tokenizer_init: token ids in and out, no text.
     separate_process: run the engine in a process of its own instead of in this one. Further keyword arguments
-    are those of EngineConfig; the ones of vLLM that mean nothing on a CPU are accepted, with a warning when
-    they would change something there. Raises TypeError for unknown ones, ConfigurationError, CheckpointError
-    or HubError with one line, and EngineStartError for a separate process.
+    are those of EngineConfig and of vLLM's LLM (`engine.options`); the ones that mean nothing on a CPU are
+    accepted, with a warning when they would change something there. Raises TypeError for unknown ones,
+    ConfigurationError, CheckpointError or HubError with one line, and EngineStartError for a separate
+    process.
     """
 
     def __init__(
@@ -54,31 +61,35 @@ class LLM:
         tokenizer: str | Path | None = None,
         max_model_len: int | None = None,
         quantization: str | None = None,
-        enable_prefix_caching: bool = True,
+        enable_prefix_caching: bool | None = None,
         skip_tokenizer_init: bool = False,
         seed: int | None = 0,
         separate_process: bool = False,
         **options: Any,
     ) -> None:
-        settings, ignored = read_options(options)
-        for name, value in ignored.items():
+        self._options = read_options(options)
+        for name, value in self._options.ignored.items():
             warnings.warn(f"LLM({name}={value!r}) has no effect here", stacklevel=2)
-        path, generation_config = find_model(model)
+        path, generation_config = find_model(model, self._options.revision)
+        tokenizer_path = path if tokenizer is None else find_model(tokenizer).path
         self.engine_config = EngineConfig(
             model_path=str(path),
-            max_model_len=max_model_len,
-            quantization=quantization,
-            enable_prefix_caching=enable_prefix_caching,
+            tokenizer=None if tokenizer_path == path else str(tokenizer_path),
+            max_model_len=None if max_model_len == -1 else max_model_len,
+            quantization=None if quantization == "gguf" else quantization,
+            enable_prefix_caching=enable_prefix_caching is not False,
             seed=seed,
             generation_config=generation_config,
-            **settings,
+            **self._options.settings,
         )
-        self._tokenizer = (
-            None if skip_tokenizer_init else load_tokenizer(find_model(tokenizer).path if tokenizer else path)
-        )
-        make_engine = RemoteEngine if separate_process else EngineCore
-        self._engine: EngineCore | RemoteEngine = make_engine(self.engine_config)
-        self._eos_token_ids = self._engine.info.eos_token_ids
+        self._name = str(model)
+        self._separate_process = separate_process
+        self._tokenizer = None if skip_tokenizer_init else load_tokenizer(tokenizer_path)
+        self._text: TextTools | None = None
+        self._engine: EngineCore | RemoteEngine | None = self._load()
+        self._adapted: dict[str, EngineCore | RemoteEngine] = {}  # by the folder of their adapter
+        self._info = self._engine.info
+        self._eos_token_ids = self._info.eos_token_ids
         if self._tokenizer is not None:
             self._eos_token_ids = tuple(dict.fromkeys((*self._tokenizer.eos_token_ids, *self._eos_token_ids)))
         self._ids = count()
@@ -88,58 +99,74 @@ class LLM:
     @property
     def info(self) -> EngineInfo:
         """The sizes that were chosen and what was loaded."""
-        return self._engine.info
+        return self._info
 
     def generate(
         self,
-        prompts: Prompt | Sequence[Prompt],
-        sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
-        use_tqdm: bool = True,
+        prompts: Prompt | Sequence[Prompt] | None = None,
+        sampling_params: SamplingChoice = None,
+        use_tqdm: UseTqdm = True,
         *,
+        lora_request: Adapters = None,
         priority: Sequence[int] | None = None,
+        tokenization_kwargs: Mapping[str, Any] | None = None,
+        prompt_token_ids: Sequence[int] | Sequence[Sequence[int]] | None = None,
     ) -> list[RequestOutput]:
         """Answers all prompts; results are in their order.
 
-        A prompt is a text, {"prompt": text}, a list of token ids or {"prompt_token_ids": ids}.
-        sampling_params: one for all, one for each, or None for the model's own defaults and 16 tokens. Raises
-        PromptError for a prompt or parameters that can never be served, before any work is done, and
-        RequestFailedError when the engine fails.
+        A prompt is a text, {"prompt": text}, a list of token ids or {"prompt_token_ids": ids}; the argument
+        prompt_token_ids is the old way to give the latter. sampling_params: one for all, one for each, or
+        None for the model's own defaults and 16 tokens. use_tqdm: show a progress bar, or what makes one.
+        priority: lower ones first. Raises PromptError (or another ValueError) for what can never be served,
+        before any work is done, and RequestFailedError when the engine fails.
         """
-        wanted = _as_prompts(prompts)
-        params = self._params_for(len(wanted), sampling_params)
-        priorities = priority if priority is not None else [0] * len(wanted)
-        if len(priorities) != len(wanted):
-            raise ValueError(f"{len(wanted)} prompts came with {len(priorities)} priorities")
-        states = [self._prepare(prompt, each) for prompt, each in zip(wanted, params, strict=True)]
-        return self._run(states, priorities, use_tqdm)
+        if prompts is None:
+            if prompt_token_ids is None:
+                raise PromptError("prompt", "There are no prompts: give texts or token ids.")
+            prompts = prompt_token_ids
+        wanted = as_prompts(prompts)
+        params = _for_each(len(wanted), self._default(sampling_params), "sampling_params")
+        priorities = _for_each(len(wanted), 0 if priority is None else priority, "priorities")
+        adapters = _for_each(len(wanted), lora_request, "lora_requests")
+        states = [
+            self._prepare(prompt, each, tokenization_kwargs)
+            for prompt, each in zip(wanted, params, strict=True)
+        ]
+        salts = [str(p.get("cache_salt") or "") if isinstance(p, Mapping) else "" for p in wanted]
+        return self._run(states, priorities, salts, adapters, use_tqdm)
 
     def chat(
         self,
         messages: Conversation | Sequence[Conversation],
-        sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
-        use_tqdm: bool = True,
+        sampling_params: SamplingChoice = None,
+        use_tqdm: UseTqdm = True,
         *,
+        lora_request: Adapters = None,
         chat_template: str | None = None,
+        chat_template_content_format: str = "auto",
         add_generation_prompt: bool = True,
         continue_final_message: bool = False,
         tools: Sequence[dict[str, Any]] | None = None,
         chat_template_kwargs: Mapping[str, Any] | None = None,
+        tokenization_kwargs: Mapping[str, Any] | None = None,
+        mm_processor_kwargs: Mapping[str, Any] | None = None,
     ) -> list[RequestOutput]:
         """Answers one conversation or several, written out with the model's chat template (or
-        `chat_template`).
+        `chat_template`, as source or file).
 
-        Raises TemplateError where there is none or it refuses the messages; else as `generate`.
+        chat_template_content_format and mm_processor_kwargs change nothing: contents are texts. Raises
+        TemplateError where there is no template or it refuses the messages; else as `generate`.
         """
         tokenizer = self.get_tokenizer()
-        template = self._own_template
+        template = self._own_template()
         if chat_template is not None:
-            template = ChatTemplate(
-                chat_template, bos_token=tokenizer.bos_token, eos_token=tokenizer.eos_token
-            )
+            source = template_source(chat_template)
+            template = ChatTemplate(source, bos_token=tokenizer.bos_token, eos_token=tokenizer.eos_token)
         if template is None:
             raise TemplateError("This model has no chat template; use generate(), or pass chat_template.")
         single = bool(messages) and isinstance(messages[0], Mapping)
         conversations = [messages] if single or not messages else messages
+        options = {"add_special_tokens": False, **(tokenization_kwargs or {})}
         prompts: list[Prompt] = []
         for conversation in conversations:
             text = template.render(
@@ -149,9 +176,37 @@ class LLM:
                 tools=tools,
                 **(chat_template_kwargs or {}),
             )
-            token_ids = tokenizer.encode(text, add_special_tokens=False)
-            prompts.append({"prompt": text, "prompt_token_ids": token_ids})
-        return self.generate(prompts, sampling_params, use_tqdm)
+            prompts.append({"prompt": text, "prompt_token_ids": read_prompt(text, tokenizer, options)[1]})
+        return self.generate(prompts, sampling_params, use_tqdm, lora_request=lora_request)
+
+    def beam_search(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        params: BeamSearchParams,
+        lora_request: Adapters = None,
+        use_tqdm: bool = False,
+        concurrency_limit: int | None = None,
+    ) -> list[BeamSearchOutput]:
+        """The most probable answers of each prompt (see `engine.beam_search`), at most concurrency_limit
+        prompts at a time. Raises as `generate`.
+        """
+        wanted = [read_prompt(prompt, self._tokenizer)[1] for prompt in as_prompts(prompts)]
+        adapters = _for_each(len(wanted), lora_request, "lora_requests")
+        whole = SamplingParams(temperature=0, max_tokens=params.max_tokens)
+        for token_ids in wanted:
+            self._check(token_ids, whole)
+        searches = [BeamSearch(token_ids, params, self._eos_token_ids) for token_ids in wanted]
+        size = concurrency_limit or max(1, len(searches))
+        bar = Bar(len(searches), use_tqdm)
+        try:
+            for start in range(0, len(searches), size):
+                self._search(searches[start : start + size], adapters[start : start + size], bar)
+        finally:
+            bar.close()
+        return [
+            BeamSearchOutput([sequence(search, beam, self._tokenizer) for beam in search.best()])
+            for search in searches
+        ]
 
     def get_tokenizer(self) -> Tokenizer:
         """Raises ValueError with skip_tokenizer_init."""
@@ -160,139 +215,158 @@ class LLM:
         return self._tokenizer
 
     def get_default_sampling_params(self) -> SamplingParams:
-        """What the model's generation_config asks for, else greedy-free defaults; max_tokens 16 where it has
+        """What the model's generation_config asks for, else the plain defaults; max_tokens 16 where it has
         none.
         """
-        values = dict(self._engine.info.generation_config)
-        names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
-        chosen = {name: values[name] for name in names if values.get(name) is not None}
+        values = dict(self._info.generation_config) if self._options.model_defaults else {}
+        values |= self._options.default_overrides
+        chosen = {name: values[name] for name in _DEFAULTS if values.get(name) is not None}
         if values.get("do_sample") is False:
             chosen["temperature"] = 0.0
         return SamplingParams.from_mapping(
             {**chosen, "max_tokens": values.get("max_new_tokens") or _DEFAULT_MAX_TOKENS}
         )
 
+    def get_metrics(self) -> list[Metric]:
+        """The engine's counters and gauges, by the names of vLLM's."""
+        return engine_metrics(self._awake().stats(), self._name)
+
     def reset_prefix_cache(self) -> bool:
         """Forgets what the cache holds of earlier prompts."""
-        self._engine.reset_prefix_cache()
+        for engine in (self._awake(), *self._adapted.values()):
+            engine.reset_prefix_cache()
         return True
 
-    @cached_property
+    def sleep(self, level: int = 1, mode: str = "abort") -> None:
+        """Gives the memory of weights and cache back until `wake_up`; levels and modes are all the same."""
+        for engine in (self._engine, *self._adapted.values()):
+            if isinstance(engine, RemoteEngine):
+                engine.close()
+        self._engine = None
+        self._adapted.clear()
+        gc.collect()
+
+    def wake_up(self, tags: Sequence[str] | None = None) -> None:
+        """Loads the model again, whatever the tags say. Raises as the constructor."""
+        if self._engine is None:
+            self._engine = self._load()
+
+    def _load(self, adapter: str | None = None) -> EngineCore | RemoteEngine:
+        config = self.engine_config
+        if adapter is not None:
+            config = msgspec.structs.replace(config, lora=adapter)
+        return RemoteEngine(config) if self._separate_process else EngineCore(config)
+
+    def _awake(self) -> EngineCore | RemoteEngine:
+        if self._engine is None:
+            raise RuntimeError("The model sleeps; call wake_up() first.")
+        return self._engine
+
+    def _engine_for(self, adapter: LoRARequest | None) -> EngineCore | RemoteEngine:
+        """The engine with an adapter merged into its weights; the one that was made first leaves for it when
+        there are max_loras.
+        """
+        base = self._awake()
+        if adapter is None:
+            return base
+        if adapter.lora_path not in self._adapted:
+            while len(self._adapted) >= self._options.max_loras:
+                gone = self._adapted.pop(next(iter(self._adapted)))
+                if isinstance(gone, RemoteEngine):
+                    gone.close()
+            self._adapted[adapter.lora_path] = self._load(adapter.lora_path)
+        return self._adapted[adapter.lora_path]
+
     def _own_template(self) -> ChatTemplate | None:
-        return make_text_tools(self.get_tokenizer()).chat_template
+        if self._text is None:
+            self._text = make_text_tools(self.get_tokenizer(), self.engine_config.chat_template)
+        return self._text.chat_template
 
-    def _params_for(
-        self, number: int, given: SamplingParams | Sequence[SamplingParams] | None
-    ) -> list[SamplingParams]:
-        if given is None:
-            given = self.get_default_sampling_params()
-        if isinstance(given, SamplingParams):
-            return [given] * number
-        if len(given) != number:
-            raise ValueError(f"{number} prompts came with {len(given)} sampling_params")
-        return list(given)
+    def _default(self, given: SamplingChoice) -> SamplingParams | Sequence[SamplingParams]:
+        return self.get_default_sampling_params() if given is None else given
 
-    def _prepare(self, prompt: Prompt, params: SamplingParams) -> RequestState:
-        text, token_ids = _parts(prompt)
-        if token_ids is None:
-            if self._tokenizer is None:
-                raise PromptError(
-                    "prompt",
-                    "skip_tokenizer_init=True needs prompts as token ids: {'prompt_token_ids': [...]}.",
-                )
-            token_ids = self._tokenizer.encode(text or "")
+    def _prepare(
+        self, prompt: Prompt, params: SamplingParams, tokenization: Mapping[str, Any] | None
+    ) -> RequestState:
+        text, token_ids = read_prompt(prompt, self._tokenizer, tokenization)
         if params.stop and self._tokenizer is None:
             raise PromptError(
                 "stop", "Stop strings need a tokenizer; use stop_token_ids with skip_tokenizer_init."
             )
-        info = self._engine.info
-        params = check_prompt(token_ids, params, max_model_len=info.max_model_len, vocab_size=info.vocab_size)
+        token_ids = truncate_prompt(token_ids, params, max_model_len=self._info.max_model_len)
+        params = self._check(token_ids, params)
         seed = params.seed if params.seed is not None else self._seeds.getrandbits(64)
         return RequestState(str(next(self._ids)), text, token_ids, params, self._tokenizer, seed)
 
+    def _check(self, token_ids: Sequence[int], params: SamplingParams) -> SamplingParams:
+        vocab_size = self._info.vocab_size
+        # Guides name the end tokens of other models: what is not in this vocabulary never comes.
+        known = tuple(token for token in params.stop_token_ids if 0 <= token < vocab_size)
+        if known != params.stop_token_ids:
+            params = msgspec.structs.replace(params, stop_token_ids=known)
+        check_logprobs(params, self._options.max_logprobs, vocab_size=vocab_size)
+        if params.structured_outputs is not None:
+            from pagoda.engine.grammar import check_grammar  # it takes a while to import
+
+            check_grammar(params.structured_outputs)
+        return check_prompt(token_ids, params, max_model_len=self._info.max_model_len, vocab_size=vocab_size)
+
     def _run(
-        self, states: Sequence[RequestState], priorities: Sequence[int], use_tqdm: bool
+        self,
+        states: Sequence[RequestState],
+        priorities: Sequence[int],
+        salts: Sequence[str],
+        adapters: Sequence[LoRARequest | None],
+        use_tqdm: UseTqdm,
     ) -> list[RequestOutput]:
-        owners: dict[str, tuple[RequestState, int]] = {}
-        results: dict[str, RequestOutput] = {}
-        bar = _Bar(len(states), use_tqdm)
+        bar = Bar(len(states), use_tqdm)
+        results: dict[int, RequestOutput] = {}
         try:
-            for state, priority in zip(states, priorities, strict=True):
-                commands = state.commands(
-                    f"{state.request_id}.", eos_token_ids=self._eos_token_ids, priority=priority
+            for adapter in dict.fromkeys(adapters):
+                chosen = [index for index, each in enumerate(adapters) if each == adapter]
+                found = run_requests(
+                    self._engine_for(adapter),
+                    [states[index] for index in chosen],
+                    [priorities[index] for index in chosen],
+                    [salts[index] for index in chosen],
+                    self._eos_token_ids,
+                    bar,
                 )
-                for index, command in enumerate(commands):
-                    owners[command.request_id] = (state, index)
-                    self._engine.add_request(command)
-            while owners and self._engine.has_work():
-                for delta in self._engine.step().deltas:
-                    if delta.request_id not in owners:
-                        continue
-                    state, index = owners[delta.request_id]
-                    if state.push(index, delta):
-                        self._engine.abort(delta.request_id)
-                    if index not in state.unfinished():
-                        del owners[delta.request_id]
-                    if state.finished:
-                        results[state.request_id] = state.take(everything=True)
-                        bar.advance(state)
+                for index, output in zip(chosen, found, strict=True):
+                    output.lora_request = adapter
+                    for answer in output.outputs:
+                        answer.lora_request = adapter
+                    results[index] = output
         finally:
-            # Only after an error or Ctrl-C is anything left.
-            for request_id in owners:
-                self._engine.abort(request_id)
             bar.close()
-        return [results[state.request_id] for state in states]
+        return [results[index] for index in range(len(states))]
+
+    def _search(
+        self, searches: Sequence[BeamSearch], adapters: Sequence[LoRARequest | None], bar: Bar
+    ) -> None:
+        """Runs the rounds of several searches side by side."""
+        open_searches = list(zip(searches, adapters, strict=True))
+        while open_searches:
+            states, wanted = [], []
+            for search, adapter in open_searches:
+                for prompt in search.prompts():
+                    identity = str(next(self._ids))
+                    states.append(RequestState(identity, None, prompt, search.sampling, self._tokenizer, 0))
+                    wanted.append(adapter)
+            zeros, salts = [0] * len(states), [""] * len(states)
+            outputs = iter(self._run(states, zeros, salts, wanted, False))
+            for search, _ in open_searches:
+                rounds = [next(outputs).outputs[0].logprobs or [{}] for _ in search.prompts()]
+                search.advance([found[0] for found in rounds])
+                if search.finished:
+                    bar.count(len(search.prompt_token_ids), sum(len(b.token_ids) for b in search.best()))
+            open_searches = [(search, adapter) for search, adapter in open_searches if not search.finished]
 
 
-class _Bar:
-    """A progress bar over prompts, with the tokens a second of all that are done."""
-
-    def __init__(self, total: int, enabled: bool) -> None:
-        text = f"est. speed input: {0:.2f} toks/s, output: {0:.2f} toks/s"
-        self._bar = tqdm(
-            total=total, desc="Processed prompts", dynamic_ncols=True, postfix=text, disable=not enabled
-        )
-        self._inputs = 0
-        self._outputs = 0
-
-    def advance(self, state: RequestState) -> None:
-        self._inputs += len(state.prompt_token_ids)
-        self._outputs += state.num_output_tokens
-        elapsed = self._bar.format_dict["elapsed"] or 1e-9
-        self._bar.postfix = (
-            f"est. speed input: {self._inputs / elapsed:.2f} toks/s, "
-            f"output: {self._outputs / elapsed:.2f} toks/s"
-        )
-        self._bar.update(1)
-
-    def close(self) -> None:
-        self._bar.close()
-
-
-def _as_prompts(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
-    if isinstance(prompts, str | Mapping):
-        return [prompts]
-    if prompts and all(isinstance(token, int) for token in prompts):
-        return [prompts]  # type: ignore[list-item]
-    return list(prompts)  # type: ignore[arg-type]
-
-
-def _parts(prompt: Prompt) -> tuple[str | None, list[int] | None]:
-    """The text and the token ids of a prompt; one of them may be missing."""
-    if isinstance(prompt, str):
-        return prompt, None
-    if isinstance(prompt, Mapping):
-        text, token_ids = prompt.get("prompt"), prompt.get("prompt_token_ids")
-        if not isinstance(text, str | None) or (text is None and token_ids is None):
-            raise PromptError(
-                "prompt", "A prompt needs a text under 'prompt' or token ids under 'prompt_token_ids'."
-            )
-        return text, None if token_ids is None else _ids(token_ids)
-    return None, _ids(prompt)
-
-
-def _ids(values: Any) -> list[int]:
-    token_ids = list(values)
-    if not all(isinstance(token, int) for token in token_ids):
-        raise PromptError("prompt", "Token ids must be whole numbers.")
-    return token_ids
+def _for_each(number: int, given: Any, name: str) -> list[Any]:
+    """One value for each of `number` prompts: those of a list, or the same for all."""
+    if not isinstance(given, Sequence):
+        return [given] * number
+    if len(given) != number:
+        raise ValueError(f"{number} prompts came with {len(given)} {name}")
+    return list(given)

@@ -15,16 +15,16 @@ class FoundModel(NamedTuple):
     generation_config: dict[str, float]
 
 
-def find_model(model: str | Path) -> FoundModel:
-    """The path itself where it exists, else what the hub has under that name. Raises HubError with one
-    line.
+def find_model(model: str | Path, revision: str | None = None) -> FoundModel:
+    """The path itself where it exists, else what the hub has under that name (and revision). Raises HubError
+    with one line.
     """
     path = Path(model).expanduser()
     if path.exists():
         return FoundModel(path, {})
     from pagoda import hub  # a local path never needs it
 
-    found = hub.resolve(str(model), progress=_TqdmProgress())
+    found = hub.resolve(str(model), progress=_TqdmProgress(), revision=revision)
     return FoundModel(found.path, dict(found.generation_config))
 
 

@@ -23,6 +23,34 @@ class RequestMetrics:
     first_token_time: float | None = None
     finished_time: float | None = None
 
+    @property
+    def last_token_time(self) -> float | None:
+        return self.finished_time
+
+    @property
+    def time_in_queue(self) -> float | None:
+        """Seconds before the engine first took it."""
+        if self.first_scheduled_time is None:
+            return None
+        return self.first_scheduled_time - self.arrival_time
+
+
+@dataclass(frozen=True, slots=True)
+class LoRARequest:
+    """An adapter (PEFT) for requests of a script: a name, a number and the folder it lies in."""
+
+    lora_name: str
+    lora_int_id: int
+    lora_path: str
+
+    @property
+    def name(self) -> str:
+        return self.lora_name
+
+    @property
+    def path(self) -> str:
+        return self.lora_path
+
 
 @dataclass(slots=True)
 class CompletionOutput:
@@ -35,7 +63,10 @@ class CompletionOutput:
     logprobs: list[dict[int, Logprob]] | None = None
     finish_reason: str | None = None  #: "stop", "length" or "abort"
     stop_reason: int | str | None = None  #: the stop string or stop_token_id that ended it
-    lora_request: None = None
+    lora_request: LoRARequest | None = None
+
+    def finished(self) -> bool:
+        return self.finish_reason is not None
 
 
 @dataclass(slots=True)
@@ -50,4 +81,4 @@ class RequestOutput:
     finished: bool
     num_cached_tokens: int = 0
     metrics: RequestMetrics | None = None
-    lora_request: None = field(default=None, repr=False)
+    lora_request: LoRARequest | None = field(default=None, repr=False)

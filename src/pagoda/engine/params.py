@@ -61,7 +61,7 @@ class RepetitionDetectionParams(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SamplingParams(msgspec.Struct, kw_only=True, omit_defaults=True):
     """How tokens are chosen and when a request ends. Raises ParameterError for values out of range.
 
     temperature 0 is greedy. top_k 0 or -1 and top_p 1 mean no limit; min_p is a share of the top probability.
@@ -206,6 +206,10 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     def wants_logprobs(self) -> bool:
         """Whether log-probabilities of generated tokens are reported."""
         return self.logprobs is not None or bool(self.logprob_token_ids)
+
+    def clone(self) -> SamplingParams:
+        """A copy to change."""
+        return msgspec.structs.replace(self)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> SamplingParams:

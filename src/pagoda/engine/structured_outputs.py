@@ -68,3 +68,9 @@ class StructuredOutputsParams(msgspec.Struct, frozen=True, kw_only=True, omit_de
             raise ParameterError("structured_outputs", "structured_outputs.choice must be a list of strings.")
         if self.choice is not None and not self.choice:
             raise ParameterError("structured_outputs", "structured_outputs.choice must not be empty.")
+
+
+class GuidedDecodingParams(StructuredOutputsParams, frozen=True, kw_only=True, omit_defaults=True):
+    """The older name, with a field that chose among back ends; there is one here."""
+
+    backend: str | None = None
