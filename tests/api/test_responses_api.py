@@ -271,6 +271,13 @@ def test_a_conversation_goes_on(client: OpenAI) -> None:
     assert by_reference.output_text == "Hello there."
 
 
+def test_counting_tokens(client: OpenAI) -> None:
+    first = create(client, input="my name is Ada")
+    ask: Any = {"input": "what is my name", "previous_response_id": first.id, "instructions": "Be kind."}
+    counted = client.responses.input_tokens.count(model="scripted", **ask).input_tokens
+    assert create(client, **ask).usage.input_tokens == counted  # type: ignore[union-attr]
+
+
 def test_stored_responses_are_fetched_listed_and_deleted(client: OpenAI) -> None:
     made = create(client, input=[{"role": "user", "content": "hi"}, {"role": "user", "content": "there"}])
     assert client.responses.retrieve(made.id).to_dict() == made.to_dict()

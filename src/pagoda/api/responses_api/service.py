@@ -12,7 +12,7 @@ from typing import Any
 
 from pagoda.api.chat_run import ChatRun
 from pagoda.api.errors import ApiError, bad_request
-from pagoda.api.fitted_chat import TOO_LONG, prepare_fitted_chat
+from pagoda.api.fitted_chat import TOO_LONG, count_prompt, prepare_fitted_chat
 from pagoda.api.named_events import named_event
 from pagoda.api.protocol.responses import ResponsesRequest
 from pagoda.api.responses_api.background import BackgroundResponse
@@ -84,6 +84,17 @@ class ResponsesService:
 
         prepared = PreparedResponse(request, ResponseMaker(run, state, builder, keep), given, stored)
         return prepared
+
+    async def count(self, request: ResponsesRequest) -> int:
+        """Tokens of the prompt that a response would be made from. Raises ApiError."""
+        check_request(request)
+        history = await self._history(request.previous_response_id)
+        items = [*history, *await self._input(request, history)]
+        chat = chat_request(request, items, read_tools(request.tools, request.tool_choice))
+        try:
+            return await count_prompt(self._state, chat)
+        except ApiError as error:
+            raise renamed(error) from error
 
     async def whole(self, prepared: PreparedResponse) -> dict[str, Any]:
         """The response when it has ended. Raises ApiError where it failed."""

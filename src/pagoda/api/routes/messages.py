@@ -8,11 +8,10 @@ from fastapi import APIRouter, Request, Response
 
 from pagoda.api.body import read_body
 from pagoda.api.errors import ApiError, json_response
-from pagoda.api.fitted_chat import prepare_fitted_chat
+from pagoda.api.fitted_chat import count_prompt, prepare_fitted_chat
 from pagoda.api.messages_api.blocks import BlockBuilder
 from pagoda.api.messages_api.convert import chat_request, renamed
 from pagoda.api.messages_api.run import MessageRun, error_event
-from pagoda.api.prompts import chat_prompt, tokenize
 from pagoda.api.protocol.messages import (
     CountTokensRequest,
     Message,
@@ -83,14 +82,10 @@ async def count_tokens(http: Request) -> Response:
     request = await read_body(http, CountTokensRequest, state.settings.max_body_bytes)
     chat = chat_request(request)
     chat.model = served_name(state, request.model)
-    lease = await state.lease(chat.model)
     try:
-        prompt = await chat_prompt(lease.llm, state.settings, chat, chat.messages, chat.tools)
-        special = bool(chat.add_special_tokens)
-        token_ids = await tokenize(lease.llm.tokenizer, prompt.text, add_special_tokens=special)
-    finally:
-        lease.release()
-    return json_response({"input_tokens": len(token_ids)})
+        return json_response({"input_tokens": await count_prompt(state, chat)})
+    except ApiError as error:
+        raise renamed(error) from error
 
 
 @router.head("/v1/messages", include_in_schema=False)

@@ -10,7 +10,13 @@ from pagoda.api.body import read_body
 from pagoda.api.errors import bad_request, json_response
 from pagoda.api.openapi import documented
 from pagoda.api.protocol.common import ErrorResponse
-from pagoda.api.protocol.responses import DeletedResponse, InputItemList, ResponseObject, ResponsesRequest
+from pagoda.api.protocol.responses import (
+    DeletedResponse,
+    InputItemList,
+    InputTokenCount,
+    ResponseObject,
+    ResponsesRequest,
+)
 from pagoda.api.responses import whole_response
 from pagoda.api.responses_api.service import ResponsesService
 from pagoda.api.sse import EventStream
@@ -56,6 +62,20 @@ async def create_response(http: Request) -> Response:
             error_event=lambda error: service.failed_stream(prepared, error),
         )
     return await whole_response(http, state, service.whole(prepared), prepared.close)
+
+
+@router.post(
+    "/v1/responses/input_tokens",
+    summary="Count the tokens of an input",
+    **documented(ResponsesRequest, InputTokenCount),
+)
+async def count_input_tokens(http: Request) -> Response:
+    """The tokens of the prompt that a response would be made from, exactly."""
+    state = state_of(http)
+    state.check_serving()
+    request = await read_body(http, ResponsesRequest, state.settings.max_body_bytes)
+    counted = await _service(http).count(request)
+    return json_response({"object": "response.input_tokens", "input_tokens": counted})
 
 
 @router.get(
