@@ -14,7 +14,7 @@ from pagoda.api.model_pool import Lease
 from pagoda.api.protocol.pooling import MAX_INPUTS, Inputs, PoolingFields
 from pagoda.engine.async_llm import AsyncLLM
 from pagoda.engine.config import PoolingInfo
-from pagoda.engine.messages import PoolingParams
+from pagoda.engine.messages import PoolingTask
 from pagoda.engine.pooling_inputs import PoolingInput, PoolingPrompt, Truncation, read_prompts
 
 Array = npt.NDArray[np.float32]
@@ -76,7 +76,7 @@ async def run(
     llm: AsyncLLM,
     inputs: Sequence[PoolingInput],
     request_id: str,
-    params: PoolingParams,
+    params: PoolingTask,
     request: PoolingFields | None = None,
 ) -> list[Array]:
     """The vectors of all inputs; the first failure ends the others."""

@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
 from pagoda.engine.errors import EngineDeadError, EngineStartError, RequestFailedError
 from pagoda.engine.generation import Generation, Wakeups
-from pagoda.engine.messages import PoolingParams, ReasoningTokens, TokenDelta
+from pagoda.engine.messages import PoolingTask, ReasoningTokens, TokenDelta
 from pagoda.engine.outputs import RequestOutput
 from pagoda.engine.params import SamplingParams
+from pagoda.engine.request_log import LoggedGeneration, RequestLog
 from pagoda.engine.supervisor import EngineSupervisor, Status
 from pagoda.engine.validation import PromptError, check_prompt, check_text, truncate_prompt
 
 # What handles text takes a while to import; the engine process is started before it.
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from pagoda.engine.pooling_inputs import PoolingInput
     from pagoda.engine.text_tools import TextTools
     from pagoda.text.chat_template import ChatTemplate
     from pagoda.text.tokenizer import Tokenizer
@@ -29,10 +34,14 @@ __all__ = ["AsyncLLM", "EngineDeadError", "EngineStartError", "PromptError", "Re
 
 
 class AsyncLLM:
-    """Made by `launch`; usable once `wait_ready` has returned. All methods belong to one event loop."""
+    """Made by `launch`; usable once `wait_ready` has returned. All methods belong to one event loop.
+
+    request_log: where requests are logged; None means not at all.
+    """
 
     def __init__(self, config: EngineConfig, supervisor: EngineSupervisor) -> None:
         self.config = config
+        self.request_log: RequestLog | None = None
         self._supervisor = supervisor
         self._ids = count()
         self._wakeups = Wakeups()
@@ -186,7 +195,49 @@ class AsyncLLM:
             user=user,
             reasoning=reasoning,
         )
-        return Generation(state, commands, self._supervisor, self._wakeups, stream=stream)
+        if self.request_log is None:
+            return Generation(state, commands, self._supervisor, self._wakeups, stream=stream)
+        self.request_log.received(state, self.tokenizer)
+        if not self.request_log.outputs:
+            return Generation(state, commands, self._supervisor, self._wakeups, stream=stream)
+        return LoggedGeneration(
+            self.request_log, state, commands, self._supervisor, self._wakeups, stream=stream
+        )
+
+    async def embed(
+        self,
+        prompt: PoolingInput,
+        request_id: str,
+        params: PoolingTask | None = None,
+        *,
+        priority: int = 0,
+        user: str = "",
+    ) -> npt.NDArray[np.float32]:
+        """What a pooling engine makes of a prompt: a vector, or one for each token (tokens, size).
+
+        `prompt` comes from pooling_inputs.read_prompts. Cancelling frees it in the engine. Raises
+        RequestFailedError when the engine fails the request, EngineDeadError when it has stopped.
+        """
+        from pagoda.engine.pooling_client import pooling_command, pooling_result
+
+        command = pooling_command(
+            f"{next(self._ids)}.{request_id}", prompt, params or PoolingTask(), priority, user
+        )
+        arrived: asyncio.Future[TokenDelta] = asyncio.get_running_loop().create_future()
+
+        def deliver(delta: TokenDelta) -> None:
+            if not arrived.done():
+                arrived.set_result(delta)
+
+        self._supervisor.add(command, deliver)
+        try:
+            return pooling_result(await arrived, command)
+        except RequestFailedError as error:
+            if self.status == "dead":
+                raise EngineDeadError(str(error)) from error
+            raise
+        finally:
+            self._supervisor.abort(command.request_id)  # does nothing for one that has ended
 
     async def reset_prefix_cache(self) -> None:
         """Forgets cached blocks that no running request holds."""

@@ -25,7 +25,7 @@ class ReasoningTokens(msgspec.Struct, frozen=True):
     in_reasoning: bool
 
 
-class PoolingParams(msgspec.Struct, frozen=True):
+class PoolingTask(msgspec.Struct, frozen=True):
     """What a pooling engine makes of a prompt. `segments_from`: the first token of a pair's second text.
 
     every_token: the hidden states of all tokens instead of one vector. normalize: None means as the model
@@ -53,7 +53,7 @@ class AddRequest(msgspec.Struct, frozen=True, tag="add", kw_only=True):
     generated: list[int] = []
     reasoning: ReasoningTokens | None = None
     bad_words_token_ids: list[list[int]] = []
-    pooling: PoolingParams | None = None  #: for a pooling engine, which takes nothing else
+    pooling: PoolingTask | None = None  #: for a pooling engine, which takes nothing else
 
 
 class AbortRequest(msgspec.Struct, frozen=True, tag="abort"):

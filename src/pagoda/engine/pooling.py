@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats, PoolingInfo
 from pagoda.engine.loading import LoadedModel, load_model
-from pagoda.engine.messages import AddRequest, PoolingParams, StepOutput, TokenDelta
+from pagoda.engine.messages import AddRequest, PoolingTask, StepOutput, TokenDelta
 from pagoda.engine.vectors import normalized
 from pagoda.execute.base import BLOCK_SIZE, StepBatch
 
@@ -30,7 +30,7 @@ class _Prompt:
     """A request and how far it is."""
 
     command: AddRequest
-    params: PoolingParams
+    params: PoolingTask
     token_ids: npt.NDArray[np.int32]
     blocks: list[int] = field(default_factory=list)
     computed: int = 0
@@ -89,7 +89,7 @@ class PoolingCore:
             self._news.append(TokenDelta(command.request_id, [], "error", error=problem))
             return
         tokens = np.asarray(command.prompt_token_ids, np.int32)
-        prompt = _Prompt(command, command.pooling or PoolingParams(), tokens)
+        prompt = _Prompt(command, command.pooling or PoolingTask(), tokens)
         self._prompts[prompt.id] = prompt
         heapq.heappush(self._waiting, (command.priority, self._arrivals, prompt))
         self._arrivals += 1

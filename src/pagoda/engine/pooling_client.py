@@ -8,17 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pagoda.engine.errors import RequestFailedError
-from pagoda.engine.messages import AddRequest, PoolingParams, TokenDelta
+from pagoda.engine.messages import AddRequest, PoolingTask, TokenDelta
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.pooling_inputs import PoolingInput
 
 
 def pooling_command(
-    request_id: str, prompt: PoolingInput, params: PoolingParams, priority: int = 0, user: str = ""
+    request_id: str, prompt: PoolingInput, params: PoolingTask, priority: int = 0, user: str = ""
 ) -> AddRequest:
     """A prompt as a pooling engine takes it."""
     if prompt.segments_from is not None:
-        params = PoolingParams(params.every_token, params.normalize, prompt.segments_from)
+        params = PoolingTask(params.every_token, params.normalize, prompt.segments_from)
     return AddRequest(
         request_id=request_id,
         prompt_token_ids=prompt.token_ids,

@@ -37,7 +37,7 @@ from pagoda.api.responses import response_id, whole_response
 from pagoda.api.state import state_of
 from pagoda.api.vector_encoding import encode_vector
 from pagoda.engine.config import PoolingInfo
-from pagoda.engine.messages import PoolingParams
+from pagoda.engine.messages import PoolingTask
 from pagoda.engine.pooling_inputs import PoolingInput, PoolingPrompt, Truncation
 from pagoda.engine.vectors import activated, shortened
 from pagoda.text.chat_template import TemplateError
@@ -94,7 +94,7 @@ async def _embeddings(http: Request, lease: Lease, body: EmbeddingRequest) -> di
     _check_dimensions(body.dimensions, info)
     inputs = await _inputs(lease, body)
     identity = response_id("embd", http.headers, body)
-    params = PoolingParams(normalize=body.normalize)
+    params = PoolingTask(normalize=body.normalize)
     vectors = await run(lease.llm, inputs, identity, params, body)
     return {
         **_head(identity, lease),
@@ -117,7 +117,7 @@ async def _pooling(http: Request, lease: Lease, body: PoolingRequest) -> dict[st
         _check_dimensions(body.dimensions, info)
     inputs = await _inputs(lease, body)
     identity = response_id("pool", http.headers, body)
-    params = PoolingParams(every_token=every_token, normalize=body.normalize)
+    params = PoolingTask(every_token=every_token, normalize=body.normalize)
     vectors = await run(lease.llm, inputs, identity, params, body)
     if classifies:
         vectors = [activated(vector, info.activation) for vector in vectors]
@@ -137,7 +137,7 @@ async def _classes(http: Request, lease: Lease, body: ClassifyRequest) -> dict[s
         raise bad_request(f"The model `{lease.name}` does not support Classification API.", "model")
     inputs = await _inputs(lease, body)
     identity = response_id("classify", http.headers, body)
-    outputs = await run(lease.llm, inputs, identity, PoolingParams(), body)
+    outputs = await run(lease.llm, inputs, identity, PoolingTask(), body)
     activation = "identity" if body.use_activation is False else info.activation
     data = []
     for index, output in enumerate(outputs):
@@ -154,7 +154,7 @@ async def _cohere(http: Request, lease: Lease, body: CohereEmbedRequest) -> dict
     truncation = Truncation(limit, "left" if body.truncate == "START" else "right")
     inputs = await read_inputs(lease.llm, listed(body.texts, "texts"), truncation)
     identity = response_id("embd", http.headers, body)
-    vectors = await run(lease.llm, inputs, identity, PoolingParams())
+    vectors = await run(lease.llm, inputs, identity, PoolingTask())
     vectors = [shortened(vector, body.output_dimension) for vector in vectors]
     kinds = body.embedding_types or ["float"]
     tokens = usage(inputs)["prompt_tokens"]

@@ -26,7 +26,7 @@ from pagoda.api.protocol.pooling import (
 )
 from pagoda.api.responses import response_id, whole_response
 from pagoda.api.state import state_of
-from pagoda.engine.messages import PoolingParams
+from pagoda.engine.messages import PoolingTask
 from pagoda.engine.pooling_inputs import PoolingInput
 from pagoda.engine.vectors import activated, cosine
 
@@ -127,12 +127,12 @@ async def score_pairs(
         )
     if info.labels:
         inputs = await read_inputs(llm, pairs, truncation_of(body))
-        outputs = await run(llm, inputs, identity, PoolingParams(), body)
+        outputs = await run(llm, inputs, identity, PoolingTask(), body)
         activation = info.activation if activate else "identity"
         return [float(activated(output, activation)[0]) for output in outputs], inputs
     texts = list(dict.fromkeys(text for pair in pairs for text in pair))
     inputs = await read_inputs(llm, texts, truncation_of(body))
-    vectors = dict(zip(texts, await run(llm, inputs, identity, PoolingParams(), body), strict=True))
+    vectors = dict(zip(texts, await run(llm, inputs, identity, PoolingTask(), body), strict=True))
     return [cosine(vectors[first], vectors[second]) for first, second in pairs], inputs
 
 
