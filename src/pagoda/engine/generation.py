@@ -44,7 +44,7 @@ class Generation:
         self._ids: list[str] = []
         self._news: list[tuple[int, TokenDelta]] = []
         self._on_news: Callable[[], None] | None = None
-        self._error: RequestFailedError | EngineDeadError | None = None
+        self._error: Exception | None = None
 
     def start(self, on_news: Callable[[], None]) -> None:
         """Asks the engine. `on_news` is called when `take` has something to give, or to raise; not from
@@ -69,7 +69,9 @@ class Generation:
         EngineDeadError when the engine has stopped for good.
         """
         if self._error is not None:
-            raise self._error
+            if not self.stream or not self.state.has_news:
+                raise self._error
+            self._wakeups.mark(self)  # what came before the failure goes first
         return self.state.take(everything=not self.stream)
 
     def close(self) -> None:
@@ -89,6 +91,8 @@ class Generation:
         except RequestFailedError as error:
             dead = self._supervisor.status == "dead"
             self._error = EngineDeadError(str(error)) if dead else error
+        except Exception as error:  # whoever takes must learn of it
+            self._error = error
         if self._on_news is not None and (self.stream or self._error is not None or self.finished):
             self._on_news()
 

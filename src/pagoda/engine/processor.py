@@ -179,6 +179,11 @@ class RequestState:
     def finished(self) -> bool:
         return not self._open
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something was pushed since the last `take`."""
+        return bool(self._news)
+
     def unfinished(self) -> list[int]:
         """Indices of the answers that go on."""
         return sorted(self._open)
