@@ -71,7 +71,7 @@ def stream(server: Server, request: bytes) -> list[Any]:
 
 
 def contents(found: list[Any]) -> list[str]:
-    deltas = [event["choices"][0]["delta"] for event in found if event["choices"]]
+    deltas = [event["choices"][0]["delta"] for event in found if event.get("choices")]
     return [delta["content"] for delta in deltas if delta.get("content")]
 
 
