@@ -215,6 +215,53 @@ void test_penalties_and_bans() {
   CHECK(sample_row(x.data(), 5, s, 0, &counts, {nullptr, all, 5}, scratch).error == SampleError::nothing_allowed);
 }
 
+// Masks of every kind of word over rows of every length around a word: what is chosen is what a row with -inf in place
+// of the tokens left out gives, and the last word is not read past the vocabulary.
+void test_masks() {
+  std::mt19937_64 random(11);
+  SampleScratch scratch;
+  for (size_t n : {1u, 31u, 32u, 33u, 64u, 95u, 200u, 1000u}) {
+    for (int round = 0; round < 50; ++round) {
+      const std::vector<float> x = random_row(n, round % 4, random);
+      std::vector<uint32_t> mask(mask_words(n));
+      for (uint32_t& word : mask) {
+        const uint32_t kinds[] = {0, ~0u, static_cast<uint32_t>(random()), 1u << random() % 32};
+        word = kinds[random() % 4];
+      }
+      const size_t sure = random() % n;
+      mask[sure / 32] |= 1u << sure % 32;
+      SamplingSettings s;
+      s.temperature = round % 3 ? 0.7 : 0;
+      s.seed = random();
+      s.logprobs = 2;
+      std::vector<float> plain = x;
+      for (size_t i = 0; i < n; ++i)
+        if (!(mask[i / 32] >> i % 32 & 1)) plain[i] = -kInfinity;
+      const SampledRow found = sample_row(x.data(), n, s, round, nullptr, {mask.data(), nullptr, 0}, scratch);
+      const SampledRow wanted = sample_row(plain.data(), n, s, round, nullptr, {}, scratch);
+      CHECK(found.token == wanted.token);
+      RowLogprobs raw;
+      CHECK(row_logprobs(x.data(), n, found.token, 2, scratch, raw));
+      CHECK(found.logprobs.logprob == raw.logprob && found.logprobs.rank == raw.rank);
+      // The same as tokens that alone are allowed, and a ban that would leave nothing yields to the mask.
+      s.allowed = mask;
+      CHECK(sample_row(x.data(), n, s, round, nullptr, {}, scratch).token == wanted.token);
+      s.allowed.clear();
+      for (size_t i = 0; i < n; ++i) s.banned.push_back(static_cast<int32_t>(i));
+      CHECK(sample_row(x.data(), n, s, round, nullptr, {}, scratch).error == SampleError::nothing_allowed);
+      CHECK(sample_row(x.data(), n, s, round, nullptr, {mask.data(), nullptr, 0}, scratch).token == wanted.token);
+    }
+  }
+  SamplingSettings s;
+  s.temperature = 0;
+  const std::vector<float> x = {1, 2, 3};
+  s.bias_ids = {0, 2};
+  s.biases = {4, -1.5f};
+  CHECK(sample_row(x.data(), 3, s, 0, nullptr, {}, scratch).token == 0);
+  const uint32_t mask = 0b110;
+  CHECK(sample_row(x.data(), 3, s, 0, nullptr, {&mask, nullptr, 0}, scratch).token == 1);
+}
+
 void test_bad_logits() {
   SampleScratch scratch;
   SamplingSettings s;
@@ -236,6 +283,7 @@ int main() {
   test_exponential();
   test_levels_agree();
   test_penalties_and_bans();
+  test_masks();
   test_bad_logits();
   if (failures) std::fprintf(stderr, "test_sample: %d checks failed\n", failures);
   else std::printf("test_sample: all passed\n");
