@@ -44,6 +44,9 @@ class StillEngine(AsyncLLM):
         if not held:
             self._released.set()
 
+    def observe_steps(self, observer: Callable[[EngineStats, EngineStats], None]) -> None:
+        self.observed = observer
+
     def release(self, failure: str | None = None) -> None:
         self.failure = failure
         self._released.set()

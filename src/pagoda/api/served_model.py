@@ -14,6 +14,7 @@ from pagoda.api.settings import ServerSettings
 from pagoda.engine.async_llm import AsyncLLM
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
 from pagoda.engine.forecast import Forecast
+from pagoda.engine.request_log import RequestLog
 
 Residence = Literal["unloaded", "loading", "loaded", "unloading", "sleeping"]
 
@@ -125,6 +126,8 @@ class ServedModel:
         self._llm = llm
         self._kept.clear()
         llm.observe_steps(self._count_step)
+        if self.settings.log_requests or self.settings.log_outputs:
+            llm.request_log = RequestLog(self.settings.log_outputs, self.settings.max_log_len)
 
     def take_away(self) -> AsyncLLM | None:
         """Gives the engine up; its counters go on."""
