@@ -28,6 +28,7 @@ REPLIES = [
     ("who is she", '<think>\n\n</think>\n\n{"name": "Ada", "age": 36}'),
     ("count", "one two three four"),
     Reply(when="for ever", text="on and on and ", repeat=True),
+    Reply(when="break down", text="one two three four", fault="raise", after=3),
 ]
 WEATHER = {
     "name": "get_weather",
@@ -42,6 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("messages")
     model = scripted_model(folder / "model", REPLIES, default="Hello there.", max_model_len=CONTEXT)
     flags = ("--tool-call-parser", "hermes", "--reasoning-parser", "qwen3", "--enable-auto-tool-choice")
+    flags = (*flags, "--trust-request-chat-template")
     with scripted_server(model, folder / "server", *flags, "--api-key", KEY) as running:
         yield running
 
@@ -294,6 +296,43 @@ def test_errors_have_the_shape_of_the_api(
     assert answer.json()["type"] == "error"
     assert answer.json()["error"]["type"] == kind
     assert answer.json()["error"]["message"]
+
+
+def test_a_failure_in_mid_stream_is_an_error_event(client: Anthropic, server: Server) -> None:
+    messages: Any = [{"role": "user", "content": "break down"}]
+    with (
+        pytest.raises(anthropic.APIStatusError, match="api_error"),
+        client.messages.stream(model="scripted", max_tokens=100, messages=messages) as streamed,
+    ):
+        streamed.until_done()
+    with pytest.raises(anthropic.InternalServerError) as caught:
+        create(client, "break down")
+    assert caught.value.status_code == 500
+    assert create(client, "hi").stop_reason == "end_turn"
+
+
+STRICT = """\
+{%- for message in messages -%}
+{%- if message.role == 'system' and not loop.first -%}
+{{ raise_exception('System message must be at the beginning.') }}
+{%- endif -%}
+{%- if message.role == 'user' and loop.previtem is defined and loop.previtem.role == 'user' -%}
+{{ raise_exception('Roles must alternate.') }}
+{%- endif -%}
+{{ message.role }}: {{ message.content }}
+{% endfor -%}
+assistant:"""
+
+
+def test_conversations_are_put_as_strict_templates_take_them(client: Anthropic) -> None:
+    conversation = [
+        {"role": "user", "content": "hi"},
+        {"role": "system", "content": "Agents you may ask: none."},
+        {"role": "user", "content": "count"},
+    ]
+    made = create(client, "", messages=conversation, system="S", extra_body={"chat_template": STRICT})
+    assert made.content[0].type == "text"
+    assert made.content[0].text == "one two three four"
 
 
 def test_probes(server: Server) -> None:

@@ -34,6 +34,7 @@ REPLIES = [
     ("my name is Ada", "Nice to meet you."),
     ("what is my name", "Ada."),
     Reply(when="for ever", text="on and on and ", repeat=True),
+    Reply(when="break down", text="one two three four", fault="raise", after=3),
 ]
 WEATHER = {
     "type": "function",
@@ -345,6 +346,18 @@ def test_a_client_that_leaves_cancels_its_response(client: OpenAI, server: Serve
     while (left := client.responses.retrieve(identity)).status == "in_progress":
         pass
     assert left.status == "cancelled"
+
+
+def test_a_failure_in_mid_stream_is_told(client: OpenAI) -> None:
+    events = stream(client, input="break down")
+    assert [event["type"] for event in events[-2:]] == ["error", "response.failed"]
+    failed = events[-1]["response"]
+    assert failed["error"]["code"] == "server_error"
+    assert failed["error"]["message"] == events[-2]["message"]
+    assert client.responses.retrieve(failed["id"]).status == "failed"
+    with pytest.raises(openai.InternalServerError):
+        create(client, input="break down")
+    assert create(client, input="hi").status == "completed"
 
 
 def test_truncation_drops_the_oldest_turns(client: OpenAI) -> None:
