@@ -17,8 +17,9 @@ import msgspec
 
 from pagoda.engine.beam_search import BeamSearch, BeamSearchOutput, BeamSearchParams, sequence
 from pagoda.engine.config import EngineConfig, EngineInfo
-from pagoda.engine.core import EngineCore
+from pagoda.engine.cores import Core, make_core
 from pagoda.engine.llm_metrics import Metric, engine_metrics
+from pagoda.engine.llm_pooling import PoolingMethods
 from pagoda.engine.llm_prompts import Prompt, as_prompts, read_prompt
 from pagoda.engine.llm_run import Bar, UseTqdm, run_requests
 from pagoda.engine.model_files import find_model
@@ -34,6 +35,7 @@ from pagoda.text.load import load_tokenizer
 from pagoda.text.messages import prepare_messages
 from pagoda.text.tokenizer import Tokenizer
 
+Engine: TypeAlias = Core | RemoteEngine
 Conversation: TypeAlias = Sequence[Mapping[str, Any]]
 SamplingChoice: TypeAlias = SamplingParams | Sequence[SamplingParams] | None
 Adapters: TypeAlias = LoRARequest | Sequence[LoRARequest | None] | None
@@ -42,7 +44,7 @@ _DEFAULT_MAX_TOKENS = 16
 _DEFAULTS = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 
 
-class LLM:
+class LLM(PoolingMethods):
     """A model for batches of prompts. Not for use by two threads at once.
 
     model: a GGUF file, a folder of safetensors, or a name that the hub knows. quantization "int8" or "int4"
@@ -86,8 +88,8 @@ class LLM:
         self._separate_process = separate_process
         self._tokenizer = None if skip_tokenizer_init else load_tokenizer(tokenizer_path)
         self._text: TextTools | None = None
-        self._engine: EngineCore | RemoteEngine | None = self._load()
-        self._adapted: dict[str, EngineCore | RemoteEngine] = {}  # by the folder of their adapter
+        self._engine: Engine | None = self._load()
+        self._adapted: dict[str, Engine] = {}  # by the folder of their adapter
         self._info = self._engine.info
         self._eos_token_ids = self._info.eos_token_ids
         if self._tokenizer is not None:
@@ -251,18 +253,18 @@ class LLM:
         if self._engine is None:
             self._engine = self._load()
 
-    def _load(self, adapter: str | None = None) -> EngineCore | RemoteEngine:
+    def _load(self, adapter: str | None = None) -> Engine:
         config = self.engine_config
         if adapter is not None:
             config = msgspec.structs.replace(config, lora=adapter)
-        return RemoteEngine(config) if self._separate_process else EngineCore(config)
+        return RemoteEngine(config) if self._separate_process else make_core(config)
 
-    def _awake(self) -> EngineCore | RemoteEngine:
+    def _awake(self) -> Engine:
         if self._engine is None:
             raise RuntimeError("The model sleeps; call wake_up() first.")
         return self._engine
 
-    def _engine_for(self, adapter: LoRARequest | None) -> EngineCore | RemoteEngine:
+    def _engine_for(self, adapter: LoRARequest | None) -> Engine:
         """The engine with an adapter merged into its weights; the one that was made first leaves for it when
         there are max_loras.
         """
@@ -288,6 +290,8 @@ class LLM:
     def _prepare(
         self, prompt: Prompt, params: SamplingParams, tokenization: Mapping[str, Any] | None
     ) -> RequestState:
+        if self._info.runner == "pooling":
+            raise ValueError("this model makes vectors and generates no text; use embed(), encode() or score()")
         text, token_ids = read_prompt(prompt, self._tokenizer, tokenization)
         if params.stop and self._tokenizer is None:
             raise PromptError(

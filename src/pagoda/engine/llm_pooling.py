@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -32,18 +33,18 @@ from pagoda.text.tokenizer import Tokenizer
 Array = npt.NDArray[np.float32]
 
 
-class PoolingMethods:
+class PoolingMethods(ABC):
     """Mixed into `LLM`. Prompts are as for `generate`; all raise ValueError for a model that generates text,
     PromptError for prompts that can never be served, and RequestFailedError when the engine fails.
     """
 
     _tokenizer: Tokenizer | None
-    _engine: StepEngine
     _ids: Iterator[int]
+    _info: EngineInfo
 
-    @property
-    def info(self) -> EngineInfo:
-        raise NotImplementedError
+    @abstractmethod
+    def _awake(self) -> StepEngine:
+        """The engine. Raises RuntimeError while it sleeps."""
 
     def embed(
         self,
@@ -77,8 +78,8 @@ class PoolingMethods:
         tokenization_kwargs: Mapping[str, Any] | None = None,
         lora_request: None = None,
     ) -> list[PoolingRequestOutput[PoolingOutput]]:
-        """What the model computes for each prompt, as arrays. pooling_task: "embed", "token_embed" (vectors of
-        all tokens), "classify" or "score"; None means what the model does.
+        """What the model computes for each prompt, as arrays. pooling_task: "embed", "token_embed" (vectors
+        of all tokens), "classify" or "score"; None means what the model does.
         """
         info = self._pooling_info("encode")
         params = pooling_params or PoolingParams()
@@ -156,7 +157,7 @@ class PoolingMethods:
         return self._results(joined, [ScoringOutput(score) for score in scores])
 
     def _pooling_info(self, method: str) -> PoolingInfo:
-        info = self.info.pooling
+        info = self._info.pooling
         if info is None:
             raise ValueError(
                 f"LLM.{method}() needs a model that makes vectors; pass runner='pooling' when making the LLM."
@@ -181,7 +182,7 @@ class PoolingMethods:
         self, prompts: Sequence[PoolingPrompt], params: PoolingParams, truncate: int | None
     ) -> list[PoolingInput]:
         limit = params.truncate_prompt_tokens if truncate is None else truncate
-        return read_prompts(self._tokenizer, prompts, self.info, Truncation(limit))
+        return read_prompts(self._tokenizer, prompts, self._info, Truncation(limit))
 
     def _pool(self, inputs: Sequence[PoolingInput], task: PoolingTask, use_tqdm: UseTqdm) -> list[Array]:
         """The vectors of all inputs, in their order."""
@@ -190,19 +191,20 @@ class PoolingMethods:
             request_id: pooling_command(request_id, prompt, task) for request_id, prompt in commands.items()
         }
         found: dict[str, Array] = {}
+        engine = self._awake()
         bar = Bar(len(commands), use_tqdm)
         try:
             for command in waiting.values():
-                self._engine.add_request(command)
-            while len(found) < len(waiting) and self._engine.has_work():
-                for delta in self._engine.step().deltas:
+                engine.add_request(command)
+            while len(found) < len(waiting) and engine.has_work():
+                for delta in engine.step().deltas:
                     if delta.request_id in waiting:
                         found[delta.request_id] = pooling_result(delta, waiting[delta.request_id])
-                        bar.advance_by(len(waiting[delta.request_id].prompt_token_ids), 0)
+                        bar.count(len(waiting[delta.request_id].prompt_token_ids), 0)
         finally:
             # Only after an error or Ctrl-C is anything left.
             for request_id in waiting.keys() - found.keys():
-                self._engine.abort(request_id)
+                engine.abort(request_id)
             bar.close()
         return [found[request_id] for request_id in waiting]
 
@@ -221,7 +223,7 @@ def _prompt(prompt: Prompt) -> PoolingPrompt:
                 "prompt", "A prompt needs a text under 'prompt' or token ids under 'prompt_token_ids'."
             )
         return cast(PoolingPrompt, given)
-    return prompt if isinstance(prompt, str) else list(cast(Sequence[int], prompt))
+    return prompt if isinstance(prompt, str) else list(prompt)
 
 
 def _check_dimensions(params: PoolingParams, info: PoolingInfo) -> None:

@@ -130,6 +130,8 @@ class PoolingCore:
     def _problem(self, command: AddRequest) -> str | None:
         """Why a request can never run; clients check all of this before, in words of their own."""
         count = len(command.prompt_token_ids)
+        if command.pooling is None:
+            return "this model makes vectors and generates no text"
         if command.request_id in self._prompts:
             return f"request id {command.request_id!r} is in use"
         if not count:

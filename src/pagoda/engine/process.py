@@ -17,9 +17,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from pagoda.engine.config import EngineConfig
+from pagoda.engine.cores import Core, make_core
 from pagoda.engine.link import EngineLink, LinkClosedError
 from pagoda.engine.loading import Progress
 from pagoda.engine.messages import (
@@ -31,20 +31,15 @@ from pagoda.engine.messages import (
     ResetPrefixCache,
     Shutdown,
 )
-from pagoda.engine.runner import make_core
 from pagoda.engine.sizes import ConfigurationError
 from pagoda.weights.checkpoint import CheckpointError
-
-if TYPE_CHECKING:
-    from pagoda.engine.core import EngineCore
-    from pagoda.engine.pooling import PoolingCore
 
 _PR_SET_PDEATHSIG = 1
 _PROGRESS_SECONDS = 0.05  #: between two reports of loading
 EXIT_USER_ERROR = 2
 EXIT_FAILURE = 70
 
-MakeCore = Callable[[EngineConfig, Progress], "EngineCore | PoolingCore"]
+MakeCore = Callable[[EngineConfig, Progress], Core]
 
 
 def die_with_parent() -> None:

@@ -1,10 +1,8 @@
-"""What an engine is for: generating text, or making vectors of it; and the core that does it."""
+"""What an engine is for: generating text, or making vectors of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pagoda.engine.config import EngineConfig
 from pagoda.engine.sizes import ConfigurationError
@@ -12,10 +10,6 @@ from pagoda.models import ENCODERS, Purpose
 from pagoda.weights.hf_config import ARCHITECTURES
 from pagoda.weights.json_fields import read_json
 from pagoda.weights.sentence_transformers import has_modules
-
-if TYPE_CHECKING:
-    from pagoda.engine.core import EngineCore
-    from pagoda.engine.pooling import PoolingCore
 
 RUNNERS = ("auto", "generate", "pooling")
 
@@ -42,16 +36,3 @@ def purpose_of(config: EngineConfig) -> Purpose:
         return "pooling" if config.runner == "pooling" else "generate"
     headless = any(name.endswith("Model") for name in names)
     return "pooling" if encoder or headless or has_modules(path) else "generate"
-
-
-def make_core(
-    config: EngineConfig, progress: Callable[[int, int], None] | None = None
-) -> EngineCore | PoolingCore:
-    """Loads the model into the core that config asks for. Raises ConfigurationError or CheckpointError."""
-    if purpose_of(config) == "pooling":
-        from pagoda.engine.pooling import PoolingCore
-
-        return PoolingCore(config, progress)
-    from pagoda.engine.core import EngineCore
-
-    return EngineCore(config, progress)
