@@ -21,13 +21,16 @@ from pagoda.api.routes import (
     chat,
     completions,
     embeddings,
+    generate,
     health,
+    invocations,
     lora,
     messages,
     metrics,
     models,
     responses,
     score,
+    tokenize,
     tokenizer_info,
 )
 from pagoda.api.settings import ServerSettings
@@ -56,7 +59,8 @@ def create_app(models_: ModelPool | AsyncLLM, settings: ServerSettings) -> FastA
     app.state.responses = ResponsesService(state, settings.data_dir)
     install_error_handlers(app)
     install_openapi(app)
-    for routes in (chat, completions, responses, messages, embeddings, score, models, health, metrics):
+    answering = (chat, completions, responses, messages, embeddings, score, tokenize, generate, invocations)
+    for routes in (*answering, models, health, metrics):
         app.include_router(routes.router)
     optional = (
         (settings.tokenizer_info, tokenizer_info),

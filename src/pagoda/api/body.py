@@ -20,16 +20,23 @@ async def read_body(request: Request, model: type[Body], max_bytes: int) -> Body
     """The body as `model`. Raises ApiError 400 with the field at fault, or 413 for a body that is too
     large.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        shown = f"not {kind!r}" if kind else "and none was given"
-        raise _invalid(f"The Content-Type must be application/json, {shown}.")
-    raw = await _read_bounded(request, max_bytes)
+    raw = await read_json_bytes(request, max_bytes)
     try:
         return model.model_validate(parse_json(raw))
     except ValidationError as error:
         message, param = describe(error)
         raise _invalid(message, param) from error
+
+
+async def read_json_bytes(request: Request, max_bytes: int) -> bytes:
+    """The body as it came. Raises ApiError 400 for another Content-Type than JSON's, 413 for one that is too
+    large.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        shown = f"not {kind!r}" if kind else "and none was given"
+        raise _invalid(f"The Content-Type must be application/json, {shown}.")
+    return await _read_bounded(request, max_bytes)
 
 
 def parse_json(raw: bytes) -> object:

@@ -73,6 +73,7 @@ class ChatRun:
     role: str  #: of the answers
     prompt_token_ids: list[int]
     prompt_text: str
+    params: SamplingParams
     account: Account
     lease: Lease
     outputs: Outputs
@@ -123,12 +124,17 @@ class ChatRun:
         best = sorted(answers, key=lambda index: (-self._scores.get(index, 0.0), index))[: self._keep]
         return [answers[index].answer(place) for place, index in enumerate(best)]
 
-    def close(self) -> None:
-        """Enters the chat into /metrics and gives its model back. May be called twice."""
-        if not self._closed:
-            self._closed = True
+    def close(self, *, count: bool = True) -> None:
+        """Frees the chat in the engine, enters it into /metrics (unless not to `count`) and gives its model
+        back. May be called twice.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self.outputs.close()
+        if count:
             self.account.close()
-            self.lease.release()
+        self.lease.release()
 
     def _pieces(self, output: RequestOutput) -> list[ChatPiece]:
         self.account.add(0, output)
@@ -227,6 +233,7 @@ async def _prepare(
         role=prompt.role,
         prompt_token_ids=token_ids,
         prompt_text=prompt.text,
+        params=params,
         account=Account(lease.model.metrics, [token_ids], params),
         lease=lease,
         outputs=outputs,

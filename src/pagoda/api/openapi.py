@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from pagoda.api.protocol.chat import ChatCompletionRequest
+from pagoda.api.protocol.chat import BatchChatRequest, ChatCompletionRequest
 from pagoda.api.protocol.common import ErrorResponse
 from pagoda.api.protocol.completions import CompletionRequest
+from pagoda.api.protocol.generate import GenerateRequest
 from pagoda.api.protocol.messages import CountTokensRequest, MessagesRequest
 from pagoda.api.protocol.pooling import (
     ClassifyRequest,
@@ -21,9 +22,11 @@ from pagoda.api.protocol.pooling import (
     ScoreRequest,
 )
 from pagoda.api.protocol.responses import ResponsesRequest
+from pagoda.api.protocol.tokenize import DetokenizeRequest, TokenizeRequest
 
 _REQUESTS: tuple[type[BaseModel], ...] = (
     ChatCompletionRequest,
+    BatchChatRequest,
     CompletionRequest,
     ResponsesRequest,
     MessagesRequest,
@@ -34,6 +37,9 @@ _REQUESTS: tuple[type[BaseModel], ...] = (
     CohereEmbedRequest,
     ScoreRequest,
     RerankRequest,
+    TokenizeRequest,
+    DetokenizeRequest,
+    GenerateRequest,
 )
 _ERRORS = {
     400: "The request cannot be served; the message says why.",

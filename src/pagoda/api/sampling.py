@@ -173,9 +173,9 @@ def _repetition(given: Mapping[str, Any]) -> RepetitionDetectionParams:
         return msgspec.convert(
             {name: given[name] for name in names if given.get(name) is not None}, RepetitionDetectionParams
         )
-    except ParameterError as error:
-        raise bad_request(str(error), error.parameter) from error
     except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, ParameterError):
+            raise bad_request(str(error.__cause__), error.__cause__.parameter) from error
         raise bad_request(f"repetition_detection: {error}.", "repetition_detection") from error
 
 

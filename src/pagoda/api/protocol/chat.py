@@ -33,10 +33,7 @@ class ChatFields(GenerationRequest):
     include_reasoning: bool | None = Field(None, description="false: leave the reasoning out of the answer.")
 
 
-class ChatCompletionRequest(ChatFields):
-    messages: list[dict[str, Any]] = Field(
-        description='The conversation: objects with "role" and "content" (a text, or a list of text parts).'
-    )
+class _ChatRequest(ChatFields):
     max_completion_tokens: int | None = Field(
         None, description="Most tokens of an answer; before max_tokens."
     )
@@ -48,6 +45,18 @@ class ChatCompletionRequest(ChatFields):
         None, description="Give the last message before the answer, where both have one role."
     )
     return_prompt_text: bool | None = Field(None, description="Give the text that the template made.")
+
+
+class ChatCompletionRequest(_ChatRequest):
+    messages: list[dict[str, Any]] = Field(
+        description='The conversation: objects with "role" and "content" (a text, or a list of text parts).'
+    )
+
+
+class BatchChatRequest(_ChatRequest):
+    messages: list[list[dict[str, Any]]] = Field(
+        description="Conversations, all asked with the same settings."
+    )
 
 
 class TopLogprob(BaseModel):

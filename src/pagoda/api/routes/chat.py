@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -9,11 +11,15 @@ from fastapi import APIRouter, Request, Response
 from pagoda.api.body import read_body
 from pagoda.api.chat_events import ChatEvents
 from pagoda.api.chat_run import ChatAnswer, ChatRun, prepare_chat
+from pagoda.api.errors import bad_request
 from pagoda.api.openapi import documented
-from pagoda.api.protocol.chat import ChatCompletion, ChatCompletionRequest
+from pagoda.api.protocol.chat import BatchChatRequest, ChatCompletion, ChatCompletionRequest
 from pagoda.api.responses import FINGERPRINT, whole_response
 from pagoda.api.sse import EventStream
 from pagoda.api.state import state_of
+
+MAX_BATCH = 256  #: conversations of one request
+_COUNTS = ("prompt_tokens", "total_tokens", "completion_tokens")
 
 router = APIRouter(tags=["chat"])
 
@@ -34,20 +40,67 @@ async def create_chat_completion(http: Request) -> Response:
     return await whole_response(http, state, _whole(run), run.close)
 
 
+@router.post(
+    "/v1/chat/completions/batch",
+    summary="Answer several conversations",
+    **documented(BatchChatRequest, ChatCompletion),
+)
+async def create_chat_batch(http: Request) -> Response:
+    """One answer to each conversation, in one response; `index` is the conversation's place."""
+    state = state_of(http)
+    state.check_serving()
+    batch = await read_body(http, BatchChatRequest, state.settings.max_body_bytes)
+    if batch.stream or (batch.n or 1) > 1 or (batch.best_of or 1) > 1:
+        field = "stream" if batch.stream else "n"
+        raise bad_request("A batch of chats is answered whole, with one answer to each.", field)
+    if not 0 < len(batch.messages) <= MAX_BATCH:
+        raise bad_request(f"messages must hold 1 to {MAX_BATCH} conversations.", "messages")
+    shared = batch.model_dump(exclude={"messages"}, exclude_unset=True)
+    runs: list[ChatRun] = []
+
+    def close() -> None:
+        for run in runs:
+            run.close()
+
+    try:
+        for messages in batch.messages:
+            request = ChatCompletionRequest.model_validate({**shared, "messages": messages})
+            runs.append(await prepare_chat(state, http.headers, request))
+    except BaseException:
+        close()
+        raise
+    return await whole_response(http, state, _batch(runs), close)
+
+
+async def _batch(runs: Sequence[ChatRun]) -> dict[str, Any]:
+    answers = await asyncio.gather(*(run.whole() for run in runs))
+    choices = []
+    for index, (run, [answer]) in enumerate(zip(runs, answers, strict=True)):
+        choices.append({**_choice(run, answer), "index": index})
+    first, usages = _completion(runs[0], choices), [run.account.usage() for run in runs]
+    counts = {name: sum(usage[name] for usage in usages) for name in _COUNTS}
+    return {**first, "usage": counts, "metrics": None}
+
+
 async def _whole(run: ChatRun) -> dict[str, Any]:
     answers = await run.whole()
+    return _completion(run, [_choice(run, answer) for answer in answers])
+
+
+def _completion(run: ChatRun, choices: list[dict[str, Any]]) -> dict[str, Any]:
+    request = run.request
     return {
         "id": run.id,
         "object": "chat.completion",
         "created": run.created,
         "model": run.model,
-        "choices": [_choice(run, answer) for answer in answers],
+        "choices": choices,
         "service_tier": None,
         "system_fingerprint": FINGERPRINT,
         "usage": run.account.usage(),
         "prompt_logprobs": run.prompt_logprobs,
-        "prompt_token_ids": run.prompt_token_ids if run.request.return_token_ids else None,
-        "prompt_text": run.prompt_text if run.request.return_prompt_text else None,
+        "prompt_token_ids": run.prompt_token_ids if request.return_token_ids else None,
+        "prompt_text": run.prompt_text if request.return_prompt_text else None,
         "kv_transfer_params": None,
         "metrics": run.account.response_metrics(),
     }
