@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from anthropic.types import ContentBlock, RawMessageStreamEvent
@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from pagoda.api.chat_run import ChatPiece
+from pagoda.api.chat_run import ChatPiece, ChatRun
 from pagoda.api.errors import ApiError
 from pagoda.api.messages_api.blocks import BlockBuilder, Event
 from pagoda.api.messages_api.convert import chat_request
 from pagoda.api.messages_api.errors import is_messages_path, messages_error
-from pagoda.api.messages_api.run import with_pauses
+from pagoda.api.messages_api.run import MessageEvents, MessageRun
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.messages import MessagesRequest
 from pagoda.api.responses_api.sealed import seal, unseal
@@ -254,38 +254,45 @@ def test_errors_have_the_types_of_the_api() -> None:
     assert not is_messages_path("/v1/messages_of_others")
 
 
-async def test_pauses_are_told_and_nothing_is_lost() -> None:
-    go = asyncio.Event()
+class Silence:
+    """A chat whose engine has nothing to tell."""
 
-    async def news() -> AsyncGenerator[list[ChatPiece], None]:
-        yield []
-        await go.wait()
-        yield []
+    id, model, finished = "chatcmpl-1", "m", False
 
-    found: list[list[ChatPiece] | None] = []
-    async for pieces in with_pauses(news(), 0.001):
-        found.append(pieces)
-        if pieces is None:
-            go.set()
-    assert [pieces for pieces in found if pieces is not None] == [[], []]
-    assert None in found
+    def __init__(self) -> None:
+        self.outputs = self
+        self.account = self
+        self.closed = False
+
+    def start(self, on_news: Callable[[], None]) -> None: ...
+
+    def listen(self, on_news: Callable[[], None]) -> None: ...
+
+    def take(self) -> list[ChatPiece]:
+        return []
+
+    def usage(self) -> dict[str, Any]:
+        return {"prompt_tokens": 7, "completion_tokens": 0}
+
+    def close(self) -> None:
+        self.closed = True
 
 
-async def test_a_stream_that_is_given_up_ends_what_it_reads() -> None:
-    ended = asyncio.Event()
-
-    async def news() -> AsyncGenerator[list[ChatPiece], None]:
-        try:
-            yield []
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    stream = with_pauses(news(), 60)
-    await anext(stream)
-    waiting = asyncio.ensure_future(anext(stream))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert ended.is_set()
+async def test_a_silent_stream_begins_and_pings() -> None:
+    silence = Silence()
+    message = MessageRun(cast(ChatRun, silence), "claude", BlockBuilder(), fitted=False)
+    events = MessageEvents(message, ping_seconds=0.001)
+    news = asyncio.Event()
+    events.start(news.set)
+    told: list[str] = []
+    while len(told) < 3:
+        await news.wait()
+        news.clear()
+        lines = events.take().decode().splitlines()
+        told += [line.removeprefix("event: ") for line in lines if line.startswith("event")]
+    assert told[:3] == ["message_start", "ping", "ping"]
+    events.close()
+    assert silence.closed
+    news.clear()
+    await asyncio.sleep(0.005)
+    assert not news.is_set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from secrets import token_hex
@@ -53,36 +53,20 @@ class MessageRun:
             "usage": self._usage(),
         }
 
-    async def events(self) -> AsyncGenerator[bytes, None]:
-        """The stream. It begins with the first news of the engine, or when those let wait for them. Raises
-        ApiError.
-        """
-        begun = False
-        last: ChatPiece | None = None
-        async with aclosing(with_pauses(self.run.pieces(), PING_SECONDS)) as news:
-            async for pieces in news:
-                parts: list[bytes] = []
-                if not begun:
-                    begun = True
-                    parts.append(self._message_start())
-                if pieces is None:
-                    parts.append(_PING)
-                for piece in pieces or ():
-                    parts += map(named_event, self.builder.push(piece.delta))
-                    last = piece
-                if data := b"".join(parts):
-                    yield data
+    def begin(self) -> bytes:
+        """The first event, with the counts that are known."""
+        usage = {**self._usage(), "output_tokens": 0}
+        empty: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+        return named_event({"type": "message_start", "message": {**self._head(), **empty}})
+
+    def end(self, last: ChatPiece | None) -> bytes:
+        """The last events. Raises ApiError for an answer that did not end by itself."""
         stop_reason, stop_sequence = self._stop(last)
         ends: list[Event] = self.builder.finish()
         delta = {"stop_reason": stop_reason, "stop_sequence": stop_sequence}
         ends.append({"type": "message_delta", "delta": delta, "usage": self._usage()})
         ends.append({"type": "message_stop"})
-        yield b"".join(map(named_event, ends))
-
-    def _message_start(self) -> bytes:
-        usage = {**self._usage(), "output_tokens": 0}
-        empty: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
-        return named_event({"type": "message_start", "message": {**self._head(), **empty}})
+        return b"".join(map(named_event, ends))
 
     def _head(self) -> dict[str, Any]:
         identity = f"msg_{self.run.id.partition('-')[2] or token_hex(12)}"
@@ -114,26 +98,73 @@ class MessageRun:
         return "end_turn", None
 
 
+class MessageEvents:
+    """An `EventSource`: the stream of one message.
+
+    It begins with the first news of the engine, or when those let wait for them: after so many seconds
+    without news a ping is sent.
+    """
+
+    def __init__(self, message: MessageRun, ping_seconds: float = PING_SECONDS) -> None:
+        self._message = message
+        self._seconds = ping_seconds
+        self._on_news: Callable[[], None] = lambda: None
+        self._timer: asyncio.TimerHandle | None = None
+        self._latest = 0.0  #: when there was news
+        self._begun = False
+        self.finished = False
+
+    def start(self, on_news: Callable[[], None]) -> None:
+        self._on_news = on_news
+        self._message.run.outputs.start(on_news)
+        self._note_news()
+        self._arm(self._seconds)
+
+    def listen(self, on_news: Callable[[], None]) -> None:
+        self._on_news = on_news
+        self._message.run.outputs.listen(on_news)
+
+    def take(self) -> bytes:
+        run, builder = self._message.run, self._message.builder
+        pieces = run.take()
+        parts: list[bytes] = []
+        if pieces:
+            self._note_news()
+        elif self._silence() >= self._seconds:
+            self._note_news()
+            parts.append(_PING)
+        if not self._begun and (pieces or parts):
+            self._begun = True
+            parts.insert(0, self._message.begin())
+        for piece in pieces:
+            parts += map(named_event, builder.push(piece.delta))
+        if pieces and run.finished:
+            parts.append(self._message.end(pieces[-1]))
+            self.finished = True
+        return b"".join(parts)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._message.run.outputs.close()
+
+    def _note_news(self) -> None:
+        self._latest = asyncio.get_running_loop().time()
+
+    def _silence(self) -> float:
+        return asyncio.get_running_loop().time() - self._latest
+
+    def _arm(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """Has a ping taken where one is due; armed once for a silence, not once for each token."""
+        rest = self._seconds - self._silence()
+        self._arm(rest if rest > 0 else self._seconds)
+        if rest <= 0:
+            self._on_news()
+
+
 def error_event(error: ApiError) -> bytes:
     """How a stream of messages ends when it fails."""
     return named_event(messages_error(error.status_code, error.message)[1])
-
-
-async def with_pauses(
-    news: AsyncGenerator[list[ChatPiece], None], seconds: float
-) -> AsyncGenerator[list[ChatPiece] | None, None]:
-    """What `news` gives, and None for every so many seconds in which it gives nothing."""
-    async with aclosing(news):
-        while True:
-            following = asyncio.ensure_future(anext(news, None))
-            try:
-                while not (await asyncio.wait({following}, timeout=seconds))[0]:
-                    yield None
-            finally:
-                if not following.done():
-                    following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
-            pieces = following.result()
-            if pieces is None:
-                return
-            yield pieces

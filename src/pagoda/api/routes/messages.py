@@ -11,7 +11,7 @@ from pagoda.api.errors import ApiError, json_response
 from pagoda.api.fitted_chat import count_prompt, prepare_fitted_chat
 from pagoda.api.messages_api.blocks import BlockBuilder
 from pagoda.api.messages_api.convert import chat_request, renamed
-from pagoda.api.messages_api.run import MessageRun, error_event
+from pagoda.api.messages_api.run import MessageEvents, MessageRun, error_event
 from pagoda.api.protocol.messages import (
     CountTokensRequest,
     Message,
@@ -66,7 +66,8 @@ async def create_message(http: Request) -> Response:
     shown = run.model if chat.model is not None else request.model or run.model
     message = MessageRun(run, shown, BlockBuilder(omit_thinking=omitted), fitted)
     if request.stream:
-        return EventStream(message.events(), state, on_close=message.close, error_event=error_event)
+        events = MessageEvents(message)
+        return EventStream(events, state, on_close=message.close, error_event=error_event)
     return await whole_response(http, state, message.whole(), message.close)
 
 
