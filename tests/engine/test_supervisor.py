@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.engine.toy import DEADLY, DEADLY_LENGTH, add, alone, tokens
+from tests.engine.toy import DEADLY, DEADLY_LENGTH, STUCK, add, alone, tokens
 
 from pagoda.engine.config import EngineConfig
 from pagoda.engine.launcher import EngineProcess
@@ -27,9 +27,11 @@ FRAGILE = (str(Path(__file__).with_name("fragile_process.py")),)
 
 
 @asynccontextmanager
-async def supervised(program: tuple[str, ...] = FRAGILE) -> AsyncIterator[EngineSupervisor]:
+async def supervised(
+    program: tuple[str, ...] = FRAGILE, step_timeout: float = 600.0
+) -> AsyncIterator[EngineSupervisor]:
     start = partial(EngineProcess.start, program=program)
-    supervisor = EngineSupervisor(EngineConfig(model_path="toy"), start)
+    supervisor = EngineSupervisor(EngineConfig(model_path="toy", step_timeout=step_timeout), start)
     supervisor.start()
     try:
         yield supervisor
@@ -128,3 +130,15 @@ async def test_a_program_that_never_gets_ready_is_not_started_for_ever() -> None
         with pytest.raises(EngineStartError, match="ended with exit status 9"):
             await supervisor.wait_ready()
         assert supervisor.status == "dead"
+
+
+async def test_one_that_hangs_the_engine_is_failed_and_others_go_on() -> None:
+    culprit, other = add("bad", [STUCK] * 30, max_tokens=9), innocent(1)
+    async with supervised(step_timeout=1.0) as supervisor:
+        await supervisor.wait_ready()
+        news = await answers(supervisor, other, culprit)
+        assert supervisor.stats.restarts == 2
+    assert tokens(news[other.request_id]) == alone(other)
+    [end] = news["bad"]
+    assert end.finish_reason == "error"
+    assert "was stuck in a step for 1 s 2 times in a row" in (end.error or "")

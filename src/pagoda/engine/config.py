@@ -19,7 +19,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     enable_prefix_caching: bool = True
     num_threads: int | None = None
     isa: str | None = None  #: "portable", "avx2" or "avx512": at most this instruction set
-    #: "cpu", "reference" (NumPy float32; slow, the oracle) or "scripted" (says what a file tells it; for tests)
+    #: "cpu", "reference" (NumPy float32; slow, the oracle) or "scripted" (says what a file tells; for tests)
     executor: str = "cpu"
     generation_config: dict[str, float] = {}  #: defaults for sampling where the checkpoint has none
     tokenizer: str | None = None  #: a folder or GGUF file whose tokenizer replaces the model's own
@@ -29,6 +29,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     num_gpu_blocks_override: int | None = None  #: number of cache blocks, whatever fits
     allow_long_max_model_len: bool = False  #: a max_model_len beyond what the model was trained for
     chat_template: str | None = None  #: source of a chat template that replaces the model's own
+    step_timeout: float = 600.0  #: seconds without news until an engine that has work is replaced; 0: never
     lora: str | None = None  #: a folder with an adapter (PEFT) that is merged into the weights while loading
     memory_limit_bytes: int | None = None  #: of weights and cache together, beside the machine's own limit
     runner: str = "auto"  #: "generate", "pooling" (embeddings and scores) or "auto": what the model is for

@@ -33,6 +33,7 @@ from pagoda.engine.messages import (
     TokenDelta,
 )
 from pagoda.engine.suspicion import LiveRequest, Trials
+from pagoda.engine.watchdog import Watchdog
 
 __all__ = ["EngineDeadError", "EngineStartError", "EngineSupervisor", "Status"]
 
@@ -75,6 +76,7 @@ class EngineSupervisor:
         self._started: asyncio.Future[EngineInfo] | None = None
         self._ready_at: float | None = None
         self._failure: str | None = None
+        self._watchdog = Watchdog(0.0, lambda: False, lambda: None)  # of the process that runs
         self._restarts = 0
         self._failed_starts = 0
         self._delay = 0.0
@@ -168,13 +170,26 @@ class EngineSupervisor:
         if process is None:
             raise EngineDeadError("no engine process was started")
         self._ready_at = self._failure = None
+        self._watchdog = Watchdog(
+            self._config.step_timeout, lambda: bool(self._in_engine), lambda: self._end_hung(process)
+        )
         self._connection = await EngineConnection.open(process.connection, self._on_report)
-        await self._connection.closed.wait()
+        watching = asyncio.create_task(self._watchdog.watch())
+        try:
+            await self._connection.closed.wait()
+        finally:
+            watching.cancel()
         self._connection = None
         await asyncio.to_thread(process.end, _PATIENCE)
         return self._failure or f"the engine process {process.death_reason()}"
 
+    def _end_hung(self, process: EngineProcess) -> None:
+        """The process works on a step without end: it is treated as one that has died."""
+        self._failure = f"the engine process was stuck in a step for {self._config.step_timeout:g} s"
+        process.process.kill()
+
     def _on_report(self, report: EngineReport) -> None:
+        self._watchdog.heard()
         match report:
             case StepOutput(deltas=deltas, stats=stats):
                 self._take_stats(stats)
