@@ -23,13 +23,19 @@ from pagoda.api.sse import EventStream
 from pagoda.api.state import state_of
 
 router = APIRouter(tags=["responses"])
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {
-    404: {"model": ErrorResponse, "description": "There is no such response."}
+_Documented = dict[int | str, dict[str, Any]]
+_NOT_FOUND: _Documented = {
+    401: {"description": "An API key is needed."},
+    404: {"model": ErrorResponse, "description": "There is no such response."},
+    500: {"model": ErrorResponse, "description": "The store of responses cannot be used."},
+    503: {"model": ErrorResponse, "description": "Not now: the server is stopping."},
 }
-_REFUSED: dict[int | str, dict[str, Any]] = {
+_REFUSED: _Documented = {
     400: {"model": ErrorResponse, "description": "Not possible for this response."},
     **_NOT_FOUND,
 }
+_CREATE = documented(ResponsesRequest, ResponseObject)
+_CREATE["responses"][429] = {"model": ErrorResponse, "description": "Too many responses in the background."}
 _MOST_ITEMS = 100
 
 
@@ -38,7 +44,7 @@ def _service(http: Request) -> ResponsesService:
     return service
 
 
-@router.post("/v1/responses", summary="Make a response", **documented(ResponsesRequest, ResponseObject))
+@router.post("/v1/responses", summary="Make a response", **_CREATE)
 async def create_response(http: Request) -> Response:
     """Compatible with OpenAI's Responses API and vLLM's further fields."""
     state, service = state_of(http), _service(http)
