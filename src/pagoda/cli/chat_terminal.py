@@ -7,53 +7,58 @@ import sys
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
+from typing import Protocol
 
 import typer
 
 from pagoda.cli.chat_commands import NAMES, Commands
-from pagoda.cli.console import LoadingProgress, say
-from pagoda.cli.conversation import ChatSettings, Conversation
+from pagoda.cli.console import say
+from pagoda.cli.conversation import Conversation
 from pagoda.cli.errors import UsageError, is_user_error
-from pagoda.engine.async_llm import AsyncLLM
-from pagoda.engine.config import EngineConfig, EngineInfo
 
 PROMPT = "> "
 PROMPT_MORE = ". "
 
 
-def run_chat(config: EngineConfig, name: str, settings: ChatSettings) -> int:
-    """Talks until the user leaves; returns the exit code. Input that is no terminal is one question."""
-    llm = AsyncLLM.launch(config)
+class Partner(Protocol):
+    """Who is talked to: an engine of this process's own, or a server."""
+
+    async def open(self) -> tuple[Conversation, str]:
+        """The conversation once it can begin, and a line about the model."""
+        ...
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no further answer can be had."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def run_chat(partner: Partner, quick: str | None = None) -> int:
+    """Talks until the user leaves; returns the exit code. `quick`, and input that is no terminal, is one
+    question.
+    """
     with asyncio.Runner() as runner:
         try:
-            if not sys.stdin.isatty():
-                return _answer_pipe(runner, llm, name, settings)
-            return _talk(runner, llm, name, settings)
+            if quick is not None or not sys.stdin.isatty():
+                return _answer_once(runner, partner, sys.stdin.read() if quick is None else quick)
+            return _talk(runner, partner)
         finally:
-            runner.run(llm.shutdown())
+            runner.run(partner.close())
 
 
-def _answer_pipe(runner: asyncio.Runner, llm: AsyncLLM, name: str, settings: ChatSettings) -> int:
-    question = sys.stdin.read().strip()
-    if not question:
+def _answer_once(runner: asyncio.Runner, partner: Partner, question: str) -> int:
+    if not question.strip():
         raise UsageError("there is nothing to answer: the input is empty")
-    _load(runner, llm, name)
-    conversation = Conversation(llm, settings)
-    write = _plain_writer()
-    runner.run(_stream(conversation, question, write))
+    conversation, _ = runner.run(partner.open())
+    write = plain_writer()
+    runner.run(_stream(conversation, question.strip(), write))
     write("\n")
     return 0
 
 
-def _load(runner: asyncio.Runner, llm: AsyncLLM, name: str) -> EngineInfo:
-    loading = LoadingProgress(f"Loading {name}")
-    try:
-        return runner.run(llm.wait_ready(loading.update))
-    finally:
-        loading.finish()
-
-
-def _talk(runner: asyncio.Runner, llm: AsyncLLM, name: str, settings: ChatSettings) -> int:
+def _talk(runner: asyncio.Runner, partner: Partner) -> int:
     # While the engine loads, this process imports what draws.
     import readline
 
@@ -64,11 +69,7 @@ def _talk(runner: asyncio.Runner, llm: AsyncLLM, name: str, settings: ChatSettin
     readline.set_completer(_complete)
     readline.set_completer_delims(" \t\n")
     readline.parse_and_bind("tab: complete")
-    info = _load(runner, llm, name)
-    conversation = Conversation(llm, settings)
-    model_line = (
-        f"{name}: {info.architecture}, {info.max_model_len:,} tokens of context, {info.num_threads} threads"
-    )
+    conversation, model_line = runner.run(partner.open())
     commands = Commands(conversation, model_line, typer.echo)
     console = Console()
     typer.echo(f"{model_line}\n/help lists the commands, Ctrl-D leaves.")
@@ -92,13 +93,13 @@ def _talk(runner: asyncio.Runner, llm: AsyncLLM, name: str, settings: ChatSettin
                 with _no_echo(), MarkdownStream(console) as stream:
                     runner.run(_stream(conversation, text, stream.push))
             else:
-                write = _plain_writer()
+                write = plain_writer()
                 runner.run(_stream(conversation, text, write))
                 write("\n")
         except KeyboardInterrupt:
             say("")
         except Exception as error:
-            if not is_user_error(error) or llm.status == "dead":
+            if not is_user_error(error) or partner.is_gone:
                 raise
             say(f"pagoda: {error}")
             continue
@@ -125,7 +126,8 @@ async def _stream(conversation: Conversation, question: str, write: Callable[[st
             write(piece)
 
 
-def _plain_writer() -> Callable[[str], None]:
+def plain_writer() -> Callable[[str], None]:
+    """Writes pieces of text to standard output at once, without control characters where it is a terminal."""
     from pagoda.cli.plain_text import plain_text
 
     safe = sys.stdout.isatty()

@@ -10,11 +10,22 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-COMMANDS = ("up", "serve", "chat", "run-batch", "pull", "list", "inspect", "doctor")
+COMMANDS = (
+    "up",
+    "serve",
+    "chat",
+    "complete",
+    "run-batch",
+    "pull",
+    "list",
+    "inspect",
+    "doctor",
+    "collect-env",
+)
 
 _OWN_GRAMMAR = {
     "serve": "Serve models: OpenAI-compatible API and browser chat.",
-    "run-batch": "Answer the requests of a file (OpenAI's batch format) into another.",
+    "run-batch": "Answer a file of requests (OpenAI's batch format).",
 }
 
 

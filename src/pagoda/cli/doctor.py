@@ -25,11 +25,24 @@ class Finding:
     subject: str
     text: str
 
+    def line(self) -> str:
+        return f"{self.state:<8} {self.subject:<14} {self.text}"
+
 
 def command(
     port: Annotated[int, typer.Option(min=1, max=65535, metavar="PORT", help="The port to look at.")] = 8000,
 ) -> int:
     """Check this machine: processor, memory, disk, network."""
+    problems = 0
+    for finding in findings(port):
+        problems += finding.state == "problem"
+        typer.echo(finding.line())
+    typer.echo("Everything needed is there." if not problems else f"Problems to solve: {problems}.")
+    return 1 if problems else 0
+
+
+def findings(port: int, *, network: bool = True) -> Iterator[Finding]:
+    """All that is found, one after another; what asks the network takes seconds where there is none."""
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         _python,
         _processor,
@@ -37,15 +50,10 @@ def command(
         _data_folder,
         lambda: _port(port),
         _model,
-        _network,
+        *([_network] if network else []),
     )
-    problems = 0
     for check in checks:
-        for finding in check():
-            problems += finding.state == "problem"
-            typer.echo(f"{finding.state:<8} {finding.subject:<14} {finding.text}")
-    typer.echo("Everything needed is there." if not problems else f"Problems to solve: {problems}.")
-    return 1 if problems else 0
+        yield from check()
 
 
 def _python() -> Iterator[Finding]:
