@@ -152,7 +152,7 @@ def allowed_after(text: bytes, choices: list[str]) -> list[bool]:
 def test_masks_are_those_of_trying_every_token(choices: list[str], random: Any) -> None:
     compiler = GrammarCompiler(toy_vocabulary, VOCAB)
     guide = Guide(None, has_grammar=True)
-    matcher = compiler.compile(StructuredOutputsParams(choice=tuple(choices))).result()
+    matcher = compiler.compile(StructuredOutputsParams(choice=tuple(choices)), (EOS,)).result()
     guide.begin(matcher.deep_copy(), [])
     text = b""
     while not guide.complete:
@@ -379,17 +379,20 @@ def test_a_grammar_that_becomes_too_complex_fails_its_request_alone() -> None:
 
 def test_grammars_are_compiled_once() -> None:
     compiler = GrammarCompiler(toy_vocabulary, VOCAB)
-    first = compiler.compile(StructuredOutputsParams(regex="[ab]+"))
-    assert compiler.compile(StructuredOutputsParams(regex="[ab]+")) is first
-    assert compiler.compile(StructuredOutputsParams(regex="[ab]*")) is not first
+
+    def compiled(**constraint: Any) -> object:
+        return compiler.compile(StructuredOutputsParams(**constraint), (EOS,))
+
+    first = compiled(regex="[ab]+")
+    assert compiled(regex="[ab]+") is first
+    assert compiled(regex="[ab]*") is not first
     for number in range(100):
-        compiler.compile(StructuredOutputsParams(choice=(f"ab{number}",)))
-    assert compiler.compile(StructuredOutputsParams(regex="[ab]+")) is not first, "the oldest are forgotten"
+        compiled(choice=[f"ab{number}"])
+    assert compiled(regex="[ab]+") is not first, "the oldest are forgotten"
 
 
 def test_a_model_without_an_end_token_writes_grammars_to_their_end() -> None:
-    bare = Vocabulary(toy_vocabulary().tokens, frozenset(), ())
-    engine, _ = toy_engine(vocabulary=lambda: bare)
+    engine, _ = toy_engine()
     constraint = StructuredOutputsParams(choice=("null", "true"))
     news = run(engine, add("r", [1], max_tokens=20, structured_outputs=constraint))
     assert text_of(tokens(news["r"])) in ("null", "true")

@@ -40,7 +40,7 @@ THINK, END_THINK = TEXTS.index(b"<t>"), TEXTS.index(b"</t>")
 
 def toy_vocabulary() -> Vocabulary:
     texts = [*TEXTS, *[b""] * (VOCAB - len(TEXTS))]
-    return Vocabulary(texts, frozenset({EOS}), (EOS,))
+    return Vocabulary(texts, frozenset({EOS}))
 
 
 def text_of(token_ids: Iterable[int]) -> str:

@@ -67,7 +67,6 @@ class EngineCore:
         self._grammars = GrammarCompiler(
             vocabulary or partial(load_vocabulary, files, self.info.vocab_size),
             self.info.vocab_size,
-            eos_token_ids=self.info.eos_token_ids,
             num_threads=self.info.num_threads,
         )
         self._compiling: dict[str, tuple[Request, Future[Any]]] = {}  # requests that wait for their grammar
@@ -86,7 +85,9 @@ class EngineCore:
             return
         constraint = command.params.structured_outputs
         try:
-            compiling = None if constraint is None else self._grammars.compile(constraint)
+            compiling = (
+                None if constraint is None else self._grammars.compile(constraint, command.eos_token_ids)
+            )
         except ValueError as error:
             self._news.append(TokenDelta(command.request_id, [], "error", error=str(error)))
             return

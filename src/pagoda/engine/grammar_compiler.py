@@ -26,8 +26,7 @@ class GrammarCompiler:
     """Compiles constraints for one model and computes the masks they ask for. What it needs is loaded with
     the first constraint; until then it costs nothing.
 
-    load: reads the model's vocabulary. eos_token_ids: further tokens that may end an answer.
-    num_threads: threads that compute the masks of a step.
+    load: reads the model's vocabulary. num_threads: threads that compute the masks of a step.
     """
 
     def __init__(
@@ -35,12 +34,10 @@ class GrammarCompiler:
         load: Callable[[], Vocabulary],
         vocab_size: int,
         *,
-        eos_token_ids: Sequence[int] = (),
         num_threads: int = 1,
     ) -> None:
         self._load = load
         self._vocab_size = vocab_size
-        self._eos_token_ids = tuple(eos_token_ids)
         self._num_threads = num_threads
         self._pool: ThreadPoolExecutor | None = None
         self._compiled: OrderedDict[str, Future[Any]] = OrderedDict()
@@ -50,9 +47,11 @@ class GrammarCompiler:
         self._executor: Any = None
         self._bits = np.empty((0, 0), np.uint32)
 
-    def compile(self, params: StructuredOutputsParams) -> Future[Any]:
+    def compile(self, params: StructuredOutputsParams, eos_token_ids: Sequence[int]) -> Future[Any]:
         """The compiled grammar (an llguidance.LLMatcher to copy), now or later. The future raises ValueError
         for what cannot be compiled, CheckpointError for a model without a tokenizer.
+
+        eos_token_ids: the model's, which end an answer where the grammar is satisfied; the same each time.
         """
         from pagoda.engine.grammar_text import grammar_text
 
@@ -63,7 +62,7 @@ class GrammarCompiler:
             return future
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="pagoda-grammar")
-        future = self._compiled[text] = self._pool.submit(self._compile, text)
+        future = self._compiled[text] = self._pool.submit(self._compile, text, tuple(eos_token_ids))
         self._text_kept += len(text)
         while len(self._compiled) > _CACHED or self._text_kept > _CACHED_TEXT:
             if len(self._compiled) == 1:
@@ -118,13 +117,13 @@ class GrammarCompiler:
         """One place more than the vocabulary: what stands for the end in a model that has no end token."""
         return self._vocab_size + 1
 
-    def _compile(self, text: str) -> Any:
+    def _compile(self, text: str, eos_token_ids: tuple[int, ...]) -> Any:
         from pagoda.engine.grammar import parser_limits
         from pagoda.engine.grammar_text import one_line
 
         with self._lock:
             if self._tokenizer is None:
-                self._tokenizer = self._make_tokenizer()
+                self._tokenizer = self._make_tokenizer(eos_token_ids)
         for precompute in (True, False):  # what is too large to prepare may still do
             limits = parser_limits(precompute=precompute)
             matcher = _llguidance().LLMatcher(self._tokenizer, text, limits=limits, log_level=0)
@@ -132,10 +131,9 @@ class GrammarCompiler:
                 return matcher
         raise ValueError(f"the grammar cannot be compiled: {one_line(matcher.get_error())}")
 
-    def _make_tokenizer(self) -> Any:
+    def _make_tokenizer(self, eos_token_ids: tuple[int, ...]) -> Any:
         vocabulary = self._load()
-        ends = dict.fromkeys((*vocabulary.eos_token_ids, *self._eos_token_ids))
-        eos = [token for token in ends if 0 <= token < self._vocab_size] or [self._vocab_size]
+        eos = [token for token in eos_token_ids if 0 <= token < self._vocab_size] or [self._vocab_size]
         backend = _Backend(vocabulary, eos)
         llguidance = _llguidance()
         return llguidance.LLTokenizer(
