@@ -261,3 +261,32 @@ async def test_parallel_streams(tiny_server: Server) -> None:
         together = await asyncio.gather(*(stream(seed) for seed in range(20)))
         alone = [await whole(seed) for seed in range(20)]
     assert together == alone
+
+
+def test_beam_search_gives_the_most_probable_answers_first(client: OpenAI, model: str) -> None:
+    extra = {"use_beam_search": True, "ignore_eos": True}
+    arguments = {"model": model, "prompt": "hi", "n": 3, "temperature": 0, "max_tokens": 4, "logprobs": 0}
+    found = client.completions.create(**arguments, extra_body=extra)
+    totals = [sum(choice.logprobs.token_logprobs) for choice in found.choices]
+    assert [choice.index for choice in found.choices] == [0, 1, 2]
+    assert totals == sorted(totals, reverse=True)
+    assert len({choice.text for choice in found.choices}) == 3
+    streamed = list(client.completions.create(**arguments, extra_body=extra, stream=True))
+    texts = {chunk.choices[0].index: chunk.choices[0].text for chunk in streamed}
+    assert texts == {choice.index: choice.text for choice in found.choices}
+    chat = client.chat.completions.create(
+        model=model, messages=HI, n=2, max_tokens=3, extra_body={**extra, "length_penalty": 0.5}
+    )
+    assert len(chat.choices) == 2
+
+
+def test_best_of_ranks_answers(client: OpenAI, model: str) -> None:
+    arguments = {"model": model, "prompt": "hi", "max_tokens": 5, "seed": 4, "logprobs": 0, "temperature": 1}
+    every = client.completions.create(**arguments, n=6)
+    best = client.completions.create(**arguments, n=2, best_of=6)
+    ranked = sorted(every.choices, key=lambda choice: -sum(choice.logprobs.token_logprobs))
+    assert [choice.text for choice in best.choices] == [choice.text for choice in ranked[:2]]
+    assert [choice.index for choice in best.choices] == [0, 1]
+    assert best.usage is not None
+    assert every.usage is not None
+    assert best.usage.completion_tokens == every.usage.completion_tokens

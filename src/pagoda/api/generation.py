@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from typing import Protocol
+
+import msgspec
 
 from pagoda.api.protocol.common import GenerationRequest
 from pagoda.engine.async_llm import AsyncLLM
-from pagoda.engine.generation import Generation
+from pagoda.engine.beam_generation import BeamGeneration
+from pagoda.engine.beam_search import BeamSearchParams, beam_search_params
 from pagoda.engine.messages import ReasoningTokens
 from pagoda.engine.outputs import RequestOutput
 from pagoda.engine.params import SamplingParams
@@ -24,7 +28,26 @@ def start(
     stream: bool,
     reasoning: ReasoningTokens | None = None,
 ) -> Outputs:
-    """Validates every prompt now (PromptError), runs them when the outputs are started or read."""
+    """Validates every prompt now (PromptError, ParameterError), runs them when the outputs are started or
+    read. A beam search gives its answers at the end, streamed or not.
+    """
+    priority, salt, user = request.priority or 0, request.cache_salt or "", request.user or ""
+    if request.use_beam_search:
+        return Outputs(
+            [
+                BeamGeneration(
+                    llm,
+                    prompt,
+                    _search(llm, prompt, params, request),
+                    f"{request_id}-{number}",
+                    logprobs=params.wants_logprobs,
+                    priority=priority,
+                    cache_salt=salt,
+                    user=user,
+                )
+                for number, prompt in enumerate(prompts)
+            ]
+        )
     return Outputs(
         [
             llm.begin(
@@ -32,14 +55,35 @@ def start(
                 params,
                 f"{request_id}-{number}",
                 stream=stream,
-                priority=request.priority or 0,
-                cache_salt=request.cache_salt or "",
-                user=request.user or "",
+                priority=priority,
+                cache_salt=salt,
+                user=user,
                 reasoning=reasoning,
             )
             for number, prompt in enumerate(prompts)
         ]
     )
+
+
+def _search(
+    llm: AsyncLLM, prompt: Sequence[int], params: SamplingParams, request: GenerationRequest
+) -> BeamSearchParams:
+    rest = max(1, llm.info.max_model_len - len(prompt))
+    filled = params if params.max_tokens is not None else msgspec.structs.replace(params, max_tokens=rest)
+    return beam_search_params(filled, request.length_penalty)
+
+
+class Asked(Protocol):
+    """A prompt on its way: a `Generation`, or what is made of several."""
+
+    def start(self, on_news: Callable[[], None]) -> None: ...
+
+    @property
+    def finished(self) -> bool: ...
+
+    def take(self) -> RequestOutput: ...
+
+    def close(self) -> None: ...
 
 
 class Outputs:
@@ -48,7 +92,7 @@ class Outputs:
     Either read by `async for`, or by `start` and `take`. Closing frees all prompts in the engine at once.
     """
 
-    def __init__(self, generations: Sequence[Generation]) -> None:
+    def __init__(self, generations: Sequence[Asked]) -> None:
         self._generations = generations
         self._fresh: list[int] = []  # prompts with news
         self._on_news: Callable[[], None] | None = None

@@ -153,6 +153,8 @@ def _common(
     values["structured_outputs"] = constraint
     if request.repetition_detection:
         values["repetition_detection"] = _repetition(request.repetition_detection)
+    if request.use_beam_search and values.get("temperature") == 0:
+        del values["temperature"]  # a search draws nothing, so n of them are no contradiction
     return values
 
 
