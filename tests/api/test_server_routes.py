@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from pagoda.api.stats_log import log_throughput, throughput_line
 from pagoda.engine.config import EngineConfig, EngineStats
 from pagoda.engine.forecast import Forecast
 
+DATA = Path(__file__).parent / "data"  #: a certificate for 127.0.0.1 that nobody trusts, for tests alone
 OPEN = ("/health", "/ping", "/version", "/load", "/metrics", "/metrics/", "/docs", "/redoc", "/openapi.json")
 
 
@@ -264,6 +266,41 @@ async def test_throughput_is_told_while_there_is_some(caplog: pytest.LogCaptureF
     assert (
         caplog.records[0].getMessage().startswith("Engine 000: Avg prompt throughput: 0.0 tokens/s, Avg gen")
     )
+
+
+def test_tls(tmp_path: Path) -> None:
+    certificate = DATA / "test_only.crt"
+    arguments = ["--ssl-certfile", str(certificate), "--ssl-keyfile", str(DATA / "test_only.key")]
+    server = start_server(tiny_gguf(tmp_path / "tiny.gguf"), tmp_path, *arguments)
+    try:
+        context = ssl.create_default_context(cafile=str(certificate))
+        with httpx.Client(base_url=server.base_url, verify=context, timeout=60) as client:
+            body = {"prompt": "x", "max_tokens": 5, "ignore_eos": True, "stream": True}
+            lines = client.post("/v1/completions", json=body).text.split("\n\n")
+            assert lines[-2] == "data: [DONE]"
+            assert client.get("/v1/models").json()["data"][0]["id"] == server.model
+    finally:
+        assert server.stop() == 0
+
+
+def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    model = tiny_gguf(tmp_path / "tiny.gguf")
+    with pytest.raises(RuntimeError, match="the certificate or its key cannot be used") as caught:
+        start_server(model, tmp_path, "--ssl-certfile", str(model), "--ssl-keyfile", str(model))
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_unix_socket(tmp_path: Path) -> None:
+    place = tmp_path / "s"
+    server = start_server(tiny_gguf(tmp_path / "tiny.gguf"), tmp_path, "--uds", str(place))
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(place)), timeout=60) as client:
+            body = {"prompt": "x", "max_tokens": 5, "ignore_eos": True}
+            answer = client.post("http://pagoda/v1/completions", json=body).json()
+            assert answer["usage"]["completion_tokens"] == 5
+    finally:
+        assert server.stop() == 0
+    assert not place.exists()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
+_ADDRESS = re.compile(r"https?://127\.0\.0\.1:\d+|unix:/\S+")
 _START_SECONDS = 120
 _STOP_SECONDS = 20
 

@@ -59,8 +59,6 @@ async def _serve(
     on_progress: Callable[[int, int], None] | None,
 ) -> int:
     send_at_once(listener)
-    # Requests that come while the model loads are answered (503), so the server runs from the start.
-    ready = asyncio.create_task(pool.start(on_progress))
     app = create_app(pool, settings)
     config = uvicorn.Config(
         BodyWriters(app),
@@ -75,12 +73,21 @@ async def _serve(
         ssl_keyfile=settings.ssl_keyfile,
         ssl_certfile=settings.ssl_certfile,
     )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        sys.stderr.write(f"pagoda: the certificate or its key cannot be used: {error}\n")
+        await pool.shutdown()
+        return 1
     server = _Server(config, app.state.server)
+    # Requests that come while the model loads are answered (503), so the server runs from the start.
+    ready = asyncio.create_task(pool.start(on_progress))
     reporting = asyncio.create_task(log_throughput(pool, settings.stats_log_seconds))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await asyncio.wait({ready, serving}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
+            serving.result()
             return 0
         try:
             ready.result()
