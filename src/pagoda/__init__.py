@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from pagoda.engine.llm_prompts import TextPrompt, TokensPrompt
     from pagoda.engine.outputs import CompletionOutput, Logprob, LoRARequest, RequestOutput
     from pagoda.engine.params import RequestOutputKind, SamplingParams, StructuredOutputsParams
+    from pagoda.engine.pooling_outputs import (
+        ClassificationRequestOutput,
+        EmbeddingRequestOutput,
+        PoolingParams,
+        PoolingRequestOutput,
+        ScoringRequestOutput,
+    )
     from pagoda.engine.structured_outputs import GuidedDecodingParams
 
 __version__ = "0.1.0"
@@ -23,13 +30,18 @@ __all__ = [
     "BeamSearchOutput",
     "BeamSearchParams",
     "BeamSearchSequence",
+    "ClassificationRequestOutput",
     "CompletionOutput",
+    "EmbeddingRequestOutput",
     "GuidedDecodingParams",
     "LoRARequest",
     "Logprob",
+    "PoolingParams",
+    "PoolingRequestOutput",
     "RequestOutput",
     "RequestOutputKind",
     "SamplingParams",
+    "ScoringRequestOutput",
     "StructuredOutputsParams",
     "TextPrompt",
     "TokensPrompt",
@@ -41,13 +53,18 @@ _HOMES = {
     "BeamSearchOutput": "pagoda.engine.beam_search",
     "BeamSearchParams": "pagoda.engine.beam_search",
     "BeamSearchSequence": "pagoda.engine.beam_search",
+    "ClassificationRequestOutput": "pagoda.engine.pooling_outputs",
     "CompletionOutput": "pagoda.engine.outputs",
+    "EmbeddingRequestOutput": "pagoda.engine.pooling_outputs",
     "GuidedDecodingParams": "pagoda.engine.structured_outputs",
     "LoRARequest": "pagoda.engine.outputs",
     "Logprob": "pagoda.engine.outputs",
+    "PoolingParams": "pagoda.engine.pooling_outputs",
+    "PoolingRequestOutput": "pagoda.engine.pooling_outputs",
     "RequestOutput": "pagoda.engine.outputs",
     "RequestOutputKind": "pagoda.engine.params",
     "SamplingParams": "pagoda.engine.params",
+    "ScoringRequestOutput": "pagoda.engine.pooling_outputs",
     "StructuredOutputsParams": "pagoda.engine.params",
     "TextPrompt": "pagoda.engine.llm_prompts",
     "TokensPrompt": "pagoda.engine.llm_prompts",

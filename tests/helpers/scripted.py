@@ -134,6 +134,11 @@ def _real_tokenizers() -> Path:
     return _built(real_tokenizers())
 
 
+def qwen_tokenizer(family: str) -> Path:
+    """The folder of a real Qwen tokenizer, "qwen2.5", "qwq" or "qwen3"; skips as `real_tokenizers` does."""
+    return _real_tokenizers() / family
+
+
 def _write_tiny_tokenizer(folder: Path) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])

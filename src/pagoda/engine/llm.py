@@ -130,6 +130,8 @@ class LLM(PoolingMethods):
         params = _for_each(len(wanted), self._default(sampling_params), "sampling_params")
         priorities = _for_each(len(wanted), 0 if priority is None else priority, "priorities")
         adapters = _for_each(len(wanted), lora_request, "lora_requests")
+        for each in {id(each): each for each in params}.values():
+            _check_grammar(each)
         states = [
             self._prepare(prompt, each, tokenization_kwargs)
             for prompt, each in zip(wanted, params, strict=True)
@@ -291,7 +293,9 @@ class LLM(PoolingMethods):
         self, prompt: Prompt, params: SamplingParams, tokenization: Mapping[str, Any] | None
     ) -> RequestState:
         if self._info.runner == "pooling":
-            raise ValueError("this model makes vectors and generates no text; use embed(), encode() or score()")
+            raise ValueError(
+                "this model makes vectors and generates no text; use embed(), encode() or score()"
+            )
         text, token_ids = read_prompt(prompt, self._tokenizer, tokenization)
         if params.stop and self._tokenizer is None:
             raise PromptError(
@@ -309,10 +313,6 @@ class LLM(PoolingMethods):
         if known != params.stop_token_ids:
             params = msgspec.structs.replace(params, stop_token_ids=known)
         check_logprobs(params, self._options.max_logprobs, vocab_size=vocab_size)
-        if params.structured_outputs is not None:
-            from pagoda.engine.grammar import check_grammar  # it takes a while to import
-
-            check_grammar(params.structured_outputs)
         return check_prompt(token_ids, params, max_model_len=self._info.max_model_len, vocab_size=vocab_size)
 
     def _run(
@@ -365,6 +365,14 @@ class LLM(PoolingMethods):
                 if search.finished:
                     bar.count(len(search.prompt_token_ids), sum(len(b.token_ids) for b in search.best()))
             open_searches = [(search, adapter) for search, adapter in open_searches if not search.finished]
+
+
+def _check_grammar(params: SamplingParams) -> None:
+    """Raises GrammarError for a constraint that cannot be compiled."""
+    if params.structured_outputs is not None:
+        from pagoda.engine.grammar import check_grammar  # it takes a while to import
+
+        check_grammar(params.structured_outputs)
 
 
 def _for_each(number: int, given: Any, name: str) -> list[Any]:
