@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import limits, memory, sections, server, warm_start
+from benchmarks import limits, memory, sections, server, serving, warm_start
 from benchmarks.client import WorkerError, llamacpp_worker, pagoda_worker
 from benchmarks.cost import CostModel
 from benchmarks.peers import Runs, time_in_turn
@@ -19,10 +19,12 @@ from pagoda.cli.console import progress_reporter
 from pagoda.hub import DEFAULT_MODEL, HubError, resolve
 from pagoda.weights.checkpoint import CheckpointError
 
-PARTS = ("start", "memory", "speed", "server")
+PARTS = ("start", "memory", "speed", "server", "serving")
 _STARTS = 5
 _STREAMS = (1, 25)
 _STREAM_TOKENS = 256
+#: (kind, tokens a second) offered to the server by a scripted model
+_SERVING = (("chat", 10_000), ("completions", 10_000), ("chat with parsers", 10_000), ("chat", 20_000))
 
 
 def main() -> int:
@@ -61,6 +63,9 @@ def _run(arguments: argparse.Namespace) -> None:
     if "server" in arguments.parts:
         loads = [server.measure(model, streams, _STREAM_TOKENS, threads) for streams in _STREAMS]
         sections.add_server(report, loads)
+    if "serving" in arguments.parts:
+        offered = [serving.measure(kind, tokens_per_second=rate) for kind, rate in _SERVING]
+        sections.add_serving(report, offered)
     runs, peer = _time_all(arguments, model, threads) if "speed" in arguments.parts else ([], None)
     # Looked at again: on a machine that others use too, the higher figure is nearer to the limit.
     ceiling = limits.better(ceiling, limits.measure(arguments.limit_seconds, threads))

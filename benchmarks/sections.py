@@ -11,6 +11,7 @@ from benchmarks.memory import Memory
 from benchmarks.peers import Runs
 from benchmarks.report import Report, table, verdict
 from benchmarks.server import ServerLoad
+from benchmarks.serving import ServingLoad
 from benchmarks.throughput import Throughput
 from benchmarks.workloads import MANY_STREAMS, ONE_STREAM, PREFILL, Workload
 
@@ -18,6 +19,8 @@ from benchmarks.workloads import MANY_STREAMS, ONE_STREAM, PREFILL, Workload
 WARM_START_SECONDS = 2.0
 BESIDE_MODEL_BYTES = 250e6
 SERVER_CORES = 0.05
+SERVED_TOKENS = 10_000  # a second, by one core of the server
+FIRST_TOKEN_MS = 20.0
 TIMES_AS_FAST = {ONE_STREAM: 2.0, MANY_STREAMS: 4.0, PREFILL: 5.0}
 
 
@@ -142,6 +145,41 @@ def add_server(report: Report, loads: list[ServerLoad]) -> None:
         + ". The client runs on the same cores."
     )
     report.add("server", "The server at full speed", text, loads)
+
+
+def add_serving(report: Report, loads: list[ServingLoad]) -> None:
+    def spread(values: tuple[float, float, float]) -> str:
+        return " / ".join(f"{value:.1f}" for value in values)
+
+    rows = [
+        [
+            f"{load.streams} x {load.kind}",
+            f"{load.tokens_per_second:.0f}",
+            f"{load.chunks_per_token:.3f}",
+            f"{load.server_seconds / load.seconds:.0%}",
+            f"{load.microseconds_a_token:.1f}",
+            f"{1e6 / load.microseconds_a_token:.0f}",
+            spread(load.first_ms),
+            spread(load.gap_ms),
+        ]
+        for load in loads
+    ]
+    header = [
+        "streams", "tokens/s", "chunks a token", "server", "us a token", "tokens/s a core",
+        "first token ms", "between ms",
+    ]  # fmt: skip
+    first = loads[0]
+    text = (
+        table(header, rows)
+        + "\nTimes: median / p95 / p99, the model's step included. The server has a core of its own, "
+        + "model and clients share another.\n"
+        + f"At least {SERVED_TOKENS:,} tokens/s a core, each a chunk: "
+        + verdict(1e6 / first.microseconds_a_token, SERVED_TOKENS, at_most=False)
+        + f". First token at p95 within {FIRST_TOKEN_MS:.0f} ms: "
+        + verdict(first.first_ms[1], FIRST_TOKEN_MS, at_most=True)
+        + "."
+    )
+    report.add("serving", "The server with a scripted model", text, loads)
 
 
 def _seconds(runs: Runs, *, peer: bool) -> str:

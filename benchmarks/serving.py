@@ -26,7 +26,6 @@ from benchmarks import scripted_model
 from benchmarks.service import MODEL_NAME, Service, ServiceError
 
 KINDS = ("chat", "completions", "chat with parsers")
-_WARM_SECONDS = 2.0
 _MAX_TOKENS = (150, 350)
 _PARSERS = ("--reasoning-parser", "qwen3", "--enable-auto-tool-choice", "--tool-call-parser", "hermes")
 
@@ -70,7 +69,12 @@ class ServingLoad:
 
 
 def measure(
-    kind: str, *, streams: int = 64, tokens_per_second: float = 10_000, seconds: float = 8.0
+    kind: str,
+    *,
+    streams: int = 64,
+    tokens_per_second: float = 10_000,
+    seconds: float = 8.0,
+    warm_seconds: float = 2.0,
 ) -> ServingLoad:
     """kind: "chat", "completions", or "chat with parsers" (reasoning and tool calls).
 
@@ -94,7 +98,7 @@ def measure(
             "streams": streams,
             "chat": kind != "completions",
             "max_tokens": _MAX_TOKENS,
-            "warm_seconds": _WARM_SECONDS,
+            "warm_seconds": warm_seconds,
             "seconds": seconds,
         }
         command = [sys.executable, str(Path(__file__).with_name("stream_clients.py")), json.dumps(settings)]

@@ -15,7 +15,7 @@ from benchmarks.throughput import summarise
 from benchmarks.workloads import Workload
 from tests.helpers.models import TinySizes, tiny_gguf
 
-from benchmarks import limits
+from benchmarks import limits, serving
 from pagoda import _kernels
 
 
@@ -105,6 +105,16 @@ def test_a_report_is_text_and_json(tmp_path: Path, capsys: pytest.CaptureFixture
     timing = {"seconds": 1.0, "first_token_seconds": 0.5, "tokens": 3}
     assert json.loads(data.read_text()) == {"numbers": {"timing": timing}}
     assert (verdict(2, 2, at_most=True), verdict(2, 2.1, at_most=False)) == ("yes", "NO")
+
+
+@pytest.mark.parametrize("kind", ["completions", "chat with parsers"])
+def test_a_served_load_is_counted(kind: str) -> None:
+    load = serving.measure(kind, streams=8, tokens_per_second=8000, seconds=1.5, warm_seconds=0.5)
+    assert min(load.tokens, load.chunks, load.answers) > 0
+    assert min(load.server_seconds, load.engine_seconds, load.client_seconds) > 0
+    assert load.microseconds_a_token == pytest.approx(1e6 * load.server_seconds / load.tokens)
+    assert load.first_ms[0] <= load.first_ms[1] <= load.first_ms[2]
+    assert load.kind in serving.describe(load)
 
 
 def test_limits_are_measured() -> None:
