@@ -8,7 +8,7 @@ import pytest
 from tests.helpers.models import tiny_gguf
 from tests.helpers.servers import Server, start_server
 
-from pagoda.hub import DEFAULT_MODEL, HubError, SilentProgress, resolve
+from pagoda.hub import DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, HubError, SilentProgress, resolve
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,15 @@ def default_model_path() -> Path:
         return resolve(DEFAULT_MODEL, progress=SilentProgress()).path
     except HubError as error:
         pytest.skip(f"needs the default model: {error}")
+
+
+@pytest.fixture(scope="session")
+def embedding_model_path() -> Path:
+    """The folder of the default embedding model: what the catalog gives, fetched once."""
+    try:
+        return resolve(DEFAULT_EMBEDDING_MODEL, progress=SilentProgress()).path
+    except HubError as error:
+        pytest.skip(f"needs the default embedding model: {error}")
 
 
 @pytest.fixture(scope="session")

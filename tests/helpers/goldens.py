@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,3 +28,27 @@ def prompts(name: str) -> Iterator[tuple[list[int], list[int], npt.NDArray[np.fl
         rows = sorted({*range(0, len(prompt), KEPT), len(prompt) - 1})
         yield prompt, rows, logits[at : at + len(rows)]
         at += len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderGolden:
+    """A prompt of an encoder and what Transformers made of it; see goldens/make_bert_goldens.py."""
+
+    tokens: list[int]
+    segments: npt.NDArray[np.int32]
+    expected: npt.NDArray[np.float32]  #: states (tokens, width), or the scores (labels,) of a classifier
+
+
+def encoder_prompts(name: str) -> list[EncoderGolden]:
+    """Of "bert" the states of all tokens, of "bert_classifier" the scores."""
+    golden = np.load(FOLDER / name / "golden.npz")
+    found, at = [], 0
+    for number, (padded, kinds) in enumerate(zip(golden["tokens"], golden["segments"], strict=True)):
+        length = int((padded >= 0).sum())
+        if "scores" in golden:
+            expected = golden["scores"][number]
+        else:
+            expected = golden["states"][at : at + length]
+        found.append(EncoderGolden(padded[:length].tolist(), kinds[:length].copy(), expected))
+        at += length
+    return found
