@@ -8,7 +8,7 @@ CMAKE := $(BIN)/cmake
 SOURCES := pyproject.toml CMakeLists.txt $(shell find src kernels web packaging -type f \
 	-not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/__pycache__/*' -not -name '*.so' 2>/dev/null)
 
-.PHONY: help run test lint sanitize bench bench-peers dev clean check-python
+.PHONY: help run test test-clients lint sanitize bench bench-peers dev clean check-python
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -42,7 +42,13 @@ test: $(VENV)/.tested ## Set up what the tests need and pass them all
 	$(BIN)/python packaging/web_build.py npm run check
 	$(BIN)/python packaging/web_build.py npm test
 	$(BIN)/pagoda pull smollm2:135m
+	$(BIN)/pagoda pull all-minilm:l6-v2
 	$(BIN)/python -m pytest
+
+test-clients: $(VENV)/.tested ## Real clients against real servers: openai, anthropic, langchain, litellm, lm-eval, guidellm, ...
+	$(BIN)/pagoda pull smollm2:135m
+	$(BIN)/pagoda pull all-minilm:l6-v2
+	$(BIN)/python -m tests.clients $(CLIENTS)
 
 lint: $(VENV)/.tested ## ruff and mypy
 	$(BIN)/ruff check .

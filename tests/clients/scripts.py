@@ -37,6 +37,7 @@ def tool_replies() -> Replies:
             "こんにちは株式会社",
             customer("こんにちは株式会社"),
         ),
+        ("Hello!", listed("magic_function", input=3)),
         ("joke about cats", JOKE),
         # instructor, pydantic-ai, litellm, llama-index
         ("Ada is 36", PERSON),

@@ -34,7 +34,7 @@ def test_whole_and_streamed(client: Anthropic, chat: Endpoint) -> None:
     asked = {
         "model": chat.model,
         "max_tokens": 16,
-        "temperature": 0,
+        "extra_body": {"temperature": 0},
         "system": "Be brief.",
         "messages": [{"role": "user", "content": "Name a colour."}],
     }
