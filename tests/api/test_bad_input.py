@@ -36,6 +36,23 @@ def check_error(response: httpx.Response, status: int, param: str | None, words:
     assert "Traceback" not in error["message"]
 
 
+NESTED: dict[str, Any] = {"type": "string"}
+for _ in range(120):
+    NESTED = {"type": "object", "properties": {"a": NESTED}}
+EXPLODING = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "x",
+        "schema": {
+            "allOf": [
+                {"anyOf": [{"properties": {f"a{i}{j}": {"type": "string"}}} for j in range(4)]}
+                for i in range(14)
+            ]
+        },
+    },
+}
+BAD_TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "nothing"}}}
+
 FIELDS: list[tuple[str, dict[str, Any], str | None, str]] = [
     (CHAT, {"model": "gpt-4o"}, "model", "The model `gpt-4o` does not exist."),
     (CHAT, {"messages": []}, "messages", "must not be empty"),
@@ -77,6 +94,16 @@ FIELDS: list[tuple[str, dict[str, Any], str | None, str]] = [
     (CHAT, {"top_logprobs": 2}, "top_logprobs", "needs logprobs"),
     (CHAT, {"stream_options": {"include_usage": True}}, "stream_options", "when stream is true"),
     (CHAT, {"stream": True, "prompt_logprobs": 1}, "prompt_logprobs", "not available when streaming"),
+    (CHAT, {"tools": []}, "tools", "must not be empty"),
+    (CHAT, {"tools": [{"type": "function"}]}, "tools", "needs an object"),
+    (CHAT, {"tool_choice": "required"}, "tool_choice", "needs tools"),
+    (CHAT, {"tools": [BAD_TOOL], "tool_choice": "maybe"}, "tool_choice", "named function"),
+    (
+        CHAT,
+        {"tools": [BAD_TOOL], "tool_choice": {"type": "function", "function": {"name": "g"}}},
+        "tool_choice",
+        "none of the tools",
+    ),
     (CHAT, {"logit_bias": {"x": 5}}, "logit_bias", "token ids as keys"),
     (CHAT, {"logit_bias": {"999999": 5}}, "logit_bias", "token ids 0 to 319"),
     (CHAT, {"allowed_token_ids": []}, "allowed_token_ids", "not empty"),
@@ -93,6 +120,18 @@ FIELDS: list[tuple[str, dict[str, Any], str | None, str]] = [
     (CHAT, {"structured_outputs": {"choice": "a"}}, "structured_outputs", "list of strings"),
     (CHAT, {"structured_outputs": {"regex": "a", "choice": ["a"]}}, "structured_outputs", "one kind"),
     (CHAT, {"guided_regex": "a", "guided_choice": ["b"]}, "structured_outputs", "one kind"),
+    (CHAT, {"guided_regex": "(("}, "guided_regex", "cannot be compiled"),
+    (CHAT, {"guided_regex": "(a{1,1000}){1,1000}"}, "guided_regex", "too complex"),
+    (CHAT, {"guided_grammar": "start: ???"}, "guided_grammar", "cannot be compiled"),
+    (CHAT, {"structured_outputs": {"json": NESTED}}, "structured_outputs", "recursion limit"),
+    (CHAT, {"structured_outputs": {"json": {"type": "nothing"}}}, "structured_outputs", "Invalid type"),
+    (CHAT, {"structured_outputs": {"json": {"$ref": "#"}}}, "structured_outputs", "no text meets it"),
+    (CHAT, {"structured_outputs": {"choice": ["c"] * 20_000}}, "structured_outputs", "at most 10,000"),
+    (CHAT, {"response_format": EXPLODING}, "response_format", "too large"),
+    (CHAT, {"tools": [BAD_TOOL], "tool_choice": "required"}, "tools", "cannot be compiled"),
+    (CHAT, {"tools": [BAD_TOOL]}, "tool_choice", "requires --enable-auto-tool-choice and --tool-call-parser"),
+    (TEXT, {"structured_outputs": {"regex": "(("}}, "structured_outputs", "cannot be compiled"),
+    (CHAT, {"use_beam_search": True, "stop": ["x"]}, "stop", "together with use_beam_search"),
     (CHAT, {"best_of": 3, "stream": True}, "best_of", "only possible without stream"),
     (CHAT, {"best_of": 2, "n": 3}, "best_of", "at least n=3"),
     (CHAT, {"best_of": 2, "temperature": 0}, "best_of", "greedy answers are all alike"),
@@ -260,16 +299,7 @@ STRANGE: list[Any] = [
         [{"role": "assistant", "tool_calls": 3}],
     ),
 ]
-UNLISTED = {
-    "tools",
-    "tool_choice",
-    "response_format",
-    "best_of",
-    "modalities",
-    "enable_thinking",
-    "echo",
-    "suffix",
-}
+UNLISTED = {"modalities", "suffix", "thinking", "functions", "audio", "store"}
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ async def _prepare(
     limits = Limits(llm.info.max_model_len, llm.info.vocab_size, settings.max_logprobs)
     params = ranked(chat_sampling(request, defaults, limits, plan.constraint), request)
     if plan.constraint is not None:
-        await check_constraint(plan.constraint, plan.constraint_param)
+        await check_constraint(state, plan.constraint, plan.constraint_param)
     identity = response_id("chatcmpl", headers, request)
     prompt = await chat_prompt(llm, settings, request, request.messages, plan.shown_tools)
     special = bool(request.add_special_tokens)

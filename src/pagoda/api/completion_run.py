@@ -168,7 +168,7 @@ async def _prepare(
     params = completion_sampling(request, lease.model.sampling_defaults, limits, constraint)
     params = ranked(params, request)
     if constraint is not None:
-        await check_constraint(constraint, param_of(request))
+        await check_constraint(state, constraint, param_of(request))
     listed = _listed(request.prompt)
     if len(listed) * params.n > MAX_ANSWERS:
         message = f"{len(listed)} prompts with n={params.n} ask for more than {MAX_ANSWERS} answers at once."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -22,6 +23,7 @@ class ServerState:
     """One server's models, settings, metrics, and whether it is shutting down.
 
     load: requests for models' answers that are being worked on. told: lines that the log has once.
+    checks: threads that see whether constraints can be compiled: some take long, and others must not wait.
     """
 
     models: ModelPool
@@ -31,6 +33,7 @@ class ServerState:
     created: int = field(default_factory=lambda: int(time.time()))
     load: int = 0
     told: set[str] = field(default_factory=set)
+    checks: Executor = field(default_factory=lambda: ThreadPoolExecutor(8, "pagoda-check"))
 
     def tell_once(self, line: str) -> None:
         """Writes a warning to the log, the first time."""

@@ -16,6 +16,8 @@ _FORMATS = "text, json_object, json_schema, structural_tag"
 _OPTIONS = ("disable_any_whitespace", "disable_additional_properties", "whitespace_pattern")
 _KNOWN = {*KINDS, *_OPTIONS, "disable_fallback"}
 
+LONGEST_CHECK = 2.0  #: seconds in which a constraint must be compiled
+
 _NOTHING: tuple[object, ...] = (None, "", [], False)  #: values of old fields that ask for nothing
 
 #: the spellings of vLLM before 0.12, and what they are called today
@@ -63,12 +65,16 @@ def structured_outputs(request: StructuredFields) -> StructuredOutputsParams | N
         raise bad_request(str(error), sources[kinds[0]].partition(" ")[0]) from error
 
 
-async def check_constraint(constraint: StructuredOutputsParams, param: str) -> None:
+async def check_constraint(state: ServerState, constraint: StructuredOutputsParams, param: str) -> None:
     """Sees whether a constraint can be compiled, without holding up others. Raises ApiError 400."""
+    found = asyncio.get_running_loop().run_in_executor(state.checks, check_grammar, constraint)
     try:
-        await asyncio.to_thread(check_grammar, constraint)
+        await asyncio.wait_for(found, LONGEST_CHECK)
     except ParameterError as error:
         raise bad_request(str(error), param) from error
+    except TimeoutError as error:
+        message = f"The constraint takes longer than {LONGEST_CHECK:g} s to compile; make it simpler."
+        raise bad_request(message, param) from error
 
 
 def param_of(request: StructuredFields) -> str:

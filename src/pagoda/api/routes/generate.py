@@ -31,9 +31,8 @@ from pagoda.api.protocol.generate import (
     RenderedRequests,
 )
 from pagoda.api.responses import response_id, whole_response
-from pagoda.api.settings import ServerSettings
 from pagoda.api.sse import DONE, EventStream, event
-from pagoda.api.state import state_of
+from pagoda.api.state import ServerState, state_of
 from pagoda.api.structured import check_constraint
 from pagoda.engine.outputs import CompletionOutput
 from pagoda.engine.params import ParameterError, SamplingParams
@@ -68,7 +67,7 @@ async def generate(http: Request) -> Response:
     request = await read_body(http, GenerateRequest, state.settings.max_body_bytes)
     lease = await state.lease(request.model)
     try:
-        run = await _prepare(lease, state.settings, http, request)
+        run = await _prepare(state, lease, http, request)
     except Exception as error:
         lease.release()
         raise as_api_error(error) from error
@@ -135,14 +134,14 @@ def _rendered(
     }
 
 
-async def _prepare(lease: Lease, settings: ServerSettings, http: Request, request: GenerateRequest) -> _Run:
-    llm = lease.llm
+async def _prepare(state: ServerState, lease: Lease, http: Request, request: GenerateRequest) -> _Run:
+    llm, settings = lease.llm, state.settings
     if llm.info.runner == "pooling":
         raise bad_request(f"The model `{lease.name}` does not generate text", "model")
     params = _params(request)
     check_logprobs(params, settings.max_logprobs, vocab_size=llm.info.vocab_size)
     if params.structured_outputs is not None:
-        await check_constraint(params.structured_outputs, "sampling_params")
+        await check_constraint(state, params.structured_outputs, "sampling_params")
     named = ("priority", "cache_salt", "user", "request_id")
     options = GenerationRequest.model_validate({name: getattr(request, name) for name in named})
     identity = response_id("generate", http.headers, options)
