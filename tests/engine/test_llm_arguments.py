@@ -60,6 +60,16 @@ def test_every_name_of_the_package_can_be_imported() -> None:
         pagoda.LLMM  # noqa: B018
 
 
+def test_prompts_may_be_put_in_line_and_run_later(llm: LLM) -> None:
+    expected = run(llm, [PROMPT, "you and I"], GREEDY)
+    first = llm.enqueue([PROMPT], GREEDY)
+    second = llm.enqueue("you and I", GREEDY)
+    outputs = llm.wait_for_completion(use_tqdm=False)
+    assert [output.request_id for output in outputs] == first + second
+    assert ids(outputs) == expected
+    assert llm.wait_for_completion(use_tqdm=False) == []
+
+
 class TestGenerate:
     def test_spellings_of_prompts(self, llm: LLM) -> None:
         tokens = llm.get_tokenizer().encode(PROMPT)
@@ -252,6 +262,7 @@ class TestOptions:
             ({"task": "embed"}, {"runner": "pooling"}),
             ({"task": "generate"}, {"runner": "generate"}),
             ({"convert": "embed"}, {"runner": "pooling"}),
+            ({"task": "classify", "pooling": "mean"}, {"runner": "pooling", "pooling": "mean"}),
             (
                 {"pooler_config": {"pooling_type": "MEAN", "normalize": False}},
                 {"pooling": "mean", "normalize": False},
@@ -285,8 +296,8 @@ class TestOptions:
         ("given", "told"),
         [
             ({"logits_processors": [print]}, "logit_bias"),
-            ({"task": "reward"}, "task='reward' is not supported"),
-            ({"convert": "classify"}, "convert='classify' is not supported"),
+            ({"task": "transcription"}, "task='transcription' is not supported"),
+            ({"convert": "mm"}, "convert='mm' is not supported"),
             ({"pooler_config": {"pooling_type": "STEP"}}, "pooling_type is 'STEP'"),
             ({"generation_config": "/somewhere"}, "generation_config must be"),
         ],

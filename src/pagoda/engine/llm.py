@@ -9,6 +9,7 @@ import gc
 import random
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -42,6 +43,14 @@ Adapters: TypeAlias = LoRARequest | Sequence[LoRARequest | None] | None
 
 _DEFAULT_MAX_TOKENS = 16
 _DEFAULTS = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    state: RequestState
+    priority: int
+    cache_salt: str
+    adapter: LoRARequest | None
 
 
 class LLM(PoolingMethods):
@@ -95,6 +104,7 @@ class LLM(PoolingMethods):
         if self._tokenizer is not None:
             self._eos_token_ids = tuple(dict.fromkeys((*self._tokenizer.eos_token_ids, *self._eos_token_ids)))
         self._ids = count()
+        self._waiting: list[_Request] = []
         # Requests without a seed of their own draw one here, so that a run of a script can be repeated.
         self._seeds = random.Random(self.engine_config.seed)  # noqa: S311
 
@@ -126,18 +136,30 @@ class LLM(PoolingMethods):
             if prompt_token_ids is None:
                 raise PromptError("prompt", "There are no prompts: give texts or token ids.")
             prompts = prompt_token_ids
-        wanted = as_prompts(prompts)
-        params = _for_each(len(wanted), self._default(sampling_params), "sampling_params")
-        priorities = _for_each(len(wanted), 0 if priority is None else priority, "priorities")
-        adapters = _for_each(len(wanted), lora_request, "lora_requests")
-        for each in {id(each): each for each in params}.values():
-            _check_grammar(each)
-        states = [
-            self._prepare(prompt, each, tokenization_kwargs)
-            for prompt, each in zip(wanted, params, strict=True)
-        ]
-        salts = [str(p.get("cache_salt") or "") if isinstance(p, Mapping) else "" for p in wanted]
-        return self._run(states, priorities, salts, adapters, use_tqdm)
+        return self._run(
+            self._requests(prompts, sampling_params, lora_request, priority, tokenization_kwargs), use_tqdm
+        )
+
+    def enqueue(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        sampling_params: SamplingChoice = None,
+        lora_request: Adapters = None,
+        priority: Sequence[int] | None = None,
+        use_tqdm: UseTqdm = True,
+        tokenization_kwargs: Mapping[str, Any] | None = None,
+    ) -> list[str]:
+        """Puts prompts in line and returns their ids; `wait_for_completion` runs them. Arguments and errors
+        are those of `generate`.
+        """
+        requests = self._requests(prompts, sampling_params, lora_request, priority, tokenization_kwargs)
+        self._waiting += requests
+        return [request.state.request_id for request in requests]
+
+    def wait_for_completion(self, use_tqdm: UseTqdm = True) -> list[RequestOutput]:
+        """Runs what `enqueue` has put in line, and gives the results in its order."""
+        requests, self._waiting = self._waiting, []
+        return self._run(requests, use_tqdm)
 
     def chat(
         self,
@@ -289,6 +311,26 @@ class LLM(PoolingMethods):
     def _default(self, given: SamplingChoice) -> SamplingParams | Sequence[SamplingParams]:
         return self.get_default_sampling_params() if given is None else given
 
+    def _requests(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        sampling_params: SamplingChoice,
+        lora_request: Adapters,
+        priority: Sequence[int] | None,
+        tokenization: Mapping[str, Any] | None,
+    ) -> list[_Request]:
+        """Validates everything before anything runs."""
+        wanted = as_prompts(prompts)
+        params = _for_each(len(wanted), self._default(sampling_params), "sampling_params")
+        priorities = _for_each(len(wanted), 0 if priority is None else priority, "priorities")
+        adapters = _for_each(len(wanted), lora_request, "lora_requests")
+        for each in {id(each): each for each in params}.values():
+            _check_grammar(each)
+        return [
+            _Request(self._prepare(prompt, each, tokenization), urgency, _salt(prompt), adapter)
+            for prompt, each, urgency, adapter in zip(wanted, params, priorities, adapters, strict=True)
+        ]
+
     def _prepare(
         self, prompt: Prompt, params: SamplingParams, tokenization: Mapping[str, Any] | None
     ) -> RequestState:
@@ -315,35 +357,28 @@ class LLM(PoolingMethods):
         check_logprobs(params, self._options.max_logprobs, vocab_size=vocab_size)
         return check_prompt(token_ids, params, max_model_len=self._info.max_model_len, vocab_size=vocab_size)
 
-    def _run(
-        self,
-        states: Sequence[RequestState],
-        priorities: Sequence[int],
-        salts: Sequence[str],
-        adapters: Sequence[LoRARequest | None],
-        use_tqdm: UseTqdm,
-    ) -> list[RequestOutput]:
-        bar = Bar(len(states), use_tqdm)
-        results: dict[int, RequestOutput] = {}
+    def _run(self, requests: Sequence[_Request], use_tqdm: UseTqdm) -> list[RequestOutput]:
+        bar = Bar(len(requests), use_tqdm)
+        results: dict[str, RequestOutput] = {}
         try:
-            for adapter in dict.fromkeys(adapters):
-                chosen = [index for index, each in enumerate(adapters) if each == adapter]
+            for adapter in dict.fromkeys(request.adapter for request in requests):
+                chosen = [request for request in requests if request.adapter == adapter]
                 found = run_requests(
                     self._engine_for(adapter),
-                    [states[index] for index in chosen],
-                    [priorities[index] for index in chosen],
-                    [salts[index] for index in chosen],
+                    [request.state for request in chosen],
+                    [request.priority for request in chosen],
+                    [request.cache_salt for request in chosen],
                     self._eos_token_ids,
                     bar,
                 )
-                for index, output in zip(chosen, found, strict=True):
+                for output in found:
                     output.lora_request = adapter
                     for answer in output.outputs:
                         answer.lora_request = adapter
-                    results[index] = output
+                    results[output.request_id] = output
         finally:
             bar.close()
-        return [results[index] for index in range(len(states))]
+        return [results[request.state.request_id] for request in requests]
 
     def _search(
         self, searches: Sequence[BeamSearch], adapters: Sequence[LoRARequest | None], bar: Bar
@@ -351,20 +386,23 @@ class LLM(PoolingMethods):
         """Runs the rounds of several searches side by side."""
         open_searches = list(zip(searches, adapters, strict=True))
         while open_searches:
-            states, wanted = [], []
+            requests = []
             for search, adapter in open_searches:
                 for prompt in search.prompts():
                     identity = str(next(self._ids))
-                    states.append(RequestState(identity, None, prompt, search.sampling, self._tokenizer, 0))
-                    wanted.append(adapter)
-            zeros, salts = [0] * len(states), [""] * len(states)
-            outputs = iter(self._run(states, zeros, salts, wanted, False))
+                    state = RequestState(identity, None, prompt, search.sampling, self._tokenizer, 0)
+                    requests.append(_Request(state, 0, "", adapter))
+            outputs = iter(self._run(requests, False))
             for search, _ in open_searches:
                 rounds = [next(outputs).outputs[0].logprobs or [{}] for _ in search.prompts()]
                 search.advance([found[0] for found in rounds])
                 if search.finished:
                     bar.count(len(search.prompt_token_ids), sum(len(b.token_ids) for b in search.best()))
             open_searches = [(search, adapter) for search, adapter in open_searches if not search.finished]
+
+
+def _salt(prompt: Prompt) -> str:
+    return str(prompt.get("cache_salt") or "") if isinstance(prompt, Mapping) else ""
 
 
 def _check_grammar(params: SamplingParams) -> None:

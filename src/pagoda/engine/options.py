@@ -24,6 +24,8 @@ _SETTINGS: Mapping[str, str] = MappingProxyType(
         "hf_overrides": "hf_overrides",
         "load_format": "load_format",
         "runner": "runner",
+        "pooling": "pooling",
+        "normalize": "normalize",
         "num_threads": "num_threads",
         "isa": "isa",
         "executor": "executor",
@@ -88,7 +90,11 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = MappingProxyType(
 )
 
 _TASKS: Mapping[str, str] = MappingProxyType(
-    {"auto": "auto", "generate": "generate", "embed": "pooling", "embedding": "pooling", "score": "pooling"}
+    {
+        "auto": "auto",
+        "generate": "generate",
+        **dict.fromkeys(("embed", "embedding", "score", "classify", "reward"), "pooling"),
+    }
 )
 _POOLING = {"LAST": "last", "MEAN": "mean", "CLS": "cls"}
 _OTHERS = (
@@ -162,9 +168,9 @@ def _read_purpose(options: LLMOptions, given: Mapping[str, Any]) -> None:
     if _TASKS[task] != "auto":
         options.settings.setdefault("runner", _TASKS[task])
     convert = given.get("convert", "auto")
-    if convert not in ("auto", "none", "embed"):
-        raise ConfigurationError(f'convert={convert!r} is not supported; use "embed".')
-    if convert == "embed":
+    if convert not in ("auto", "none", *_TASKS):
+        raise ConfigurationError(f'convert={convert!r} is not supported; use "embed" or "classify".')
+    if _TASKS.get(convert) == "pooling":
         options.settings["runner"] = "pooling"
     pooler = given.get("pooler_config", given.get("override_pooler_config"))
     if pooler is None:
@@ -178,8 +184,9 @@ def _read_purpose(options: LLMOptions, given: Mapping[str, Any]) -> None:
         if str(kind).upper() not in _POOLING:
             raise ConfigurationError(f"pooling_type is {kind!r}; use {', '.join(_POOLING)}.")
         options.settings["pooling"] = _POOLING[str(kind).upper()]
-    if value("normalize") is not None:
-        options.settings["normalize"] = bool(value("normalize"))
+    normalize = value("normalize") if value("normalize") is not None else value("use_activation")
+    if normalize is not None:
+        options.settings["normalize"] = bool(normalize)
 
 
 def template_source(template: str | Path) -> str:
