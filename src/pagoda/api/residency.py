@@ -20,9 +20,7 @@ from pagoda.api.pool_memory import Holding, memory_left
 from pagoda.api.served_model import ServedModel
 from pagoda.engine.async_llm import AsyncLLM, EngineStartError
 from pagoda.engine.config import EngineConfig, EngineInfo
-from pagoda.engine.forecast import Forecast, forecast
-from pagoda.engine.sizes import ConfigurationError
-from pagoda.weights.checkpoint import CheckpointError
+from pagoda.engine.forecast import Forecast, ForecastError, forecast
 
 _log = logging.getLogger(__name__)
 
@@ -118,7 +116,7 @@ class Residency:
         total = None if left is None else left + reserved
         try:
             model.forecast = await asyncio.to_thread(forecast, model.config, total)
-        except (CheckpointError, ConfigurationError) as error:
+        except ForecastError as error:
             _log.warning("%s: %s", model.name, error)
             model.forecast = Forecast(None, 0)
 

@@ -1,15 +1,13 @@
-"""What a model will need, told from its files without loading it: for a server that chooses what fits."""
+"""What a model will need, told from its files without loading it: for a server that chooses what fits.
+
+What reads the files (NumPy among it) is imported with the first look: a server with one model needs none.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from pagoda.engine.config import EngineConfig
-from pagoda.engine.loading import open_configured, plan_model
-from pagoda.engine.runner import purpose_of
-from pagoda.engine.sizes import ConfigurationError, least_bytes
-from pagoda.execute.base import BLOCK_SIZE
-from pagoda.weights.checkpoint import CheckpointError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +20,49 @@ class Forecast:
     least_bytes: int
 
 
+class ForecastError(ValueError):
+    """The model could not be loaded; the message is the line that loading would give.
+
+    no_adapter: because its adapter is not there.
+    """
+
+    def __init__(self, message: str, *, no_adapter: bool = False) -> None:
+        super().__init__(message)
+        self.no_adapter = no_adapter
+
+
 def forecast(config: EngineConfig, available: int | None) -> Forecast:
     """Reads the files' headers. available: memory that the model could have at most; None when unknown.
 
-    Raises ConfigurationError or CheckpointError with one line, as loading the model would.
+    Raises ForecastError.
     """
+    from pagoda.engine.sizes import ConfigurationError
+    from pagoda.weights.checkpoint import CheckpointError
+    from pagoda.weights.lora import AdapterNotFoundError
+
+    try:
+        return _forecast(config, available)
+    except (CheckpointError, ConfigurationError) as error:
+        raise ForecastError(str(error), no_adapter=isinstance(error, AdapterNotFoundError)) from error
+    except ValueError as error:
+        raise ForecastError(f"{config.model_path} cannot be served: {error}") from error
+
+
+def _forecast(config: EngineConfig, available: int | None) -> Forecast:
     if config.executor == "scripted":
         from pagoda.engine.scripted import load_scripted  # costs nothing
 
         info = load_scripted(config).info
         return Forecast(info.max_model_len, info.weight_bytes + info.cache_bytes)
+    from pagoda.engine.loading import open_configured, plan_model
+    from pagoda.engine.runner import purpose_of
+    from pagoda.engine.sizes import least_bytes
+    from pagoda.execute.base import BLOCK_SIZE
+
     purpose = purpose_of(config)
     checkpoint = open_configured(config, purpose)
     try:
         plan = plan_model(config, checkpoint, purpose, available)
-    except (CheckpointError, ConfigurationError):
-        raise
-    except ValueError as error:
-        raise ConfigurationError(f"{config.model_path} cannot be served: {error}") from error
     finally:
         checkpoint.close()
     context = plan.sizes.max_model_len

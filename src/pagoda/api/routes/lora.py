@@ -15,10 +15,7 @@ from pagoda.api.protocol.common import ErrorResponse
 from pagoda.api.protocol.lora import LoadLoraRequest, UnloadLoraRequest
 from pagoda.api.served_model import ServedModel
 from pagoda.api.state import state_of
-from pagoda.engine.forecast import forecast
-from pagoda.engine.sizes import ConfigurationError
-from pagoda.weights.checkpoint import CheckpointError
-from pagoda.weights.lora import AdapterNotFoundError
+from pagoda.engine.forecast import ForecastError, forecast
 
 router = APIRouter(tags=["adapters"])
 
@@ -62,10 +59,8 @@ async def load_lora_adapter(http: Request) -> PlainTextResponse:
     adapter = base.with_adapter(name, str(Path(request.lora_path).expanduser()))
     try:
         await asyncio.to_thread(forecast, adapter.config, None)
-    except AdapterNotFoundError as error:
-        raise ApiError(404, str(error), param="lora_path") from error
-    except (CheckpointError, ConfigurationError) as error:
-        raise ApiError(400, str(error), param="lora_path") from error
+    except ForecastError as error:
+        raise ApiError(404 if error.no_adapter else 400, str(error), param="lora_path") from error
     if old is not None:
         state.models.remove(name)
     try:
