@@ -192,6 +192,118 @@ void test_reused_blocks(Isa isa, Checks& c) {
   CHECK(c, same(prefill.run(model.executor()).data(), expected.data(), 20 * kVocab), "part of a used block");
 }
 
+// A model of BERT's shape: tables of positions and segments, norms after the sums, attention over whole
+// sequences, hidden states as the result.
+class Encoder {
+ public:
+  static constexpr int64_t kHidden = 48, kInner = 80;
+
+  Encoder(Isa isa, int threads) : random_(6) {
+    executor_ = std::make_unique<Executor>(
+        ExecutorSettings{isa, threads, kVocab, kMaxTokens, kContext, kBlocks, {2, 3, 3, 16, false}});
+    Executor& e = *executor_;
+    const int none = Executor::kNone;
+    const int x = e.add_buffer(kHidden), q = e.add_buffer(kHidden), k = e.add_buffer(kHidden), v = e.add_buffer(kHidden);
+    const int attended = e.add_buffer(kHidden), inner = e.add_buffer(kInner);
+    e.add_embedding(weight(kVocab, kHidden), x, weight(kContext, kHidden), weight(2, kHidden));
+    e.add_layer_norm(x, x, vector(kHidden), vector(kHidden), 1e-6f);
+    for (int64_t layer = 0; layer < 2; ++layer) {
+      e.add_product({x, none, 0, false, false,
+                     {{weight(kHidden, kHidden), vector(kHidden), q, false},
+                      {weight(kHidden, kHidden), vector(kHidden), k, false},
+                      {weight(kHidden, kHidden), vector(kHidden), v, false}}});
+      e.add_attention({layer, q, k, v, attended, none, none, 0, 0, 0.25f, false});
+      const bool last = layer == 1;
+      if (last) e.add_selection({x, attended});
+      e.add_product({attended, none, 0, last, false, {{weight(kHidden, kHidden), vector(kHidden), x, true}}});
+      e.add_layer_norm(x, x, vector(kHidden), vector(kHidden), 1e-6f);
+      e.add_product({x, none, 0, last, false, {{weight(kInner, kHidden), vector(kInner), inner, false, Activation::gelu}}});
+      e.add_product({inner, none, 0, last, false, {{weight(kHidden, kInner), vector(kHidden), x, true}}});
+      e.add_layer_norm(x, x, vector(kHidden), vector(kHidden), 1e-6f);
+    }
+    e.add_output(x, none, 0);
+    e.finish();
+  }
+
+  Executor& executor() { return *executor_; }
+  std::vector<float> run(const Step& step, const std::vector<int32_t>& segments = {}) {
+    StepInput input = step.input();
+    if (!segments.empty()) input.segments = segments.data();
+    const float* states = executor_->step(input);
+    return {states, states + step.rows.size() * kHidden};
+  }
+
+ private:
+  std::vector<float> values(int64_t count) {
+    std::normal_distribution<float> distribution(0.0f, 0.4f);
+    std::vector<float> out(static_cast<size_t>(count));
+    for (float& value : out) value = distribution(random_);
+    return out;
+  }
+  int vector(int64_t count) { return executor_->add_vector(values(count).data(), count); }
+  int weight(int64_t n, int64_t k) {
+    const std::vector<float> data = values(n * k);
+    WeightSource source{};
+    source.format = WeightFormat::f32;
+    source.n = n;
+    source.k = k;
+    source.data = data.data();
+    source.row_stride = k * 4;
+    return executor_->add_weight(source);
+  }
+
+  std::mt19937 random_;
+  std::unique_ptr<Executor> executor_;
+};
+
+// Sequences together, of which one needs several chunks of keys, give what each gave alone.
+void test_encoder(Isa isa, Checks& c) {
+  std::mt19937 random(15);
+  const std::vector<int64_t> lengths{1, 33, 7, 560, 64};
+  std::vector<std::vector<int32_t>> sequences;
+  for (const int64_t length : lengths) sequences.push_back(random_tokens(random, length));
+  std::vector<float> expected;
+  for (const int threads : {1, 2, 3, 6}) {
+    const std::string where = std::string(isa_name(isa)) + ", encoder, " + std::to_string(threads) + " threads";
+    Encoder model(isa, threads);
+    Step together;
+    std::vector<float> alone;
+    int32_t block = 0;
+    for (size_t s = 0; s < sequences.size(); ++s) {
+      Step one;
+      one.add(sequences[s], 0, lengths[s], 3);
+      const std::vector<float> states = model.run(one);
+      alone.insert(alone.end(), states.begin(), states.end());
+      together.add(sequences[s], 0, lengths[s], block);
+      block += static_cast<int32_t>((lengths[s] + kPage - 1) / kPage);
+    }
+    const std::vector<float> got = model.run(together);
+    CHECK(c, got.size() == alone.size() && same(got.data(), alone.data(), got.size()), where + ": company changes states");
+    if (expected.empty()) expected = got;
+    CHECK(c, same(got.data(), expected.data(), got.size()), where + ": threads change states");
+
+    Step some = together;
+    some.rows = {0, 40, 664};
+    const std::vector<float> few = model.run(some);
+    for (size_t i = 0; i < 3; ++i) {
+      CHECK(c, same(few.data() + i * Encoder::kHidden, got.data() + some.rows[i] * Encoder::kHidden, Encoder::kHidden),
+            where + ": a wanted row differs");
+    }
+    std::vector<int32_t> segments(together.tokens.size(), 0);
+    CHECK(c, same(model.run(together, segments).data(), got.data(), got.size()), where + ": segments are zero by default");
+    segments[0] = 1;
+    const std::vector<float> other = model.run(together, segments);
+    CHECK(c, !same(other.data(), got.data(), Encoder::kHidden), where + ": a segment is not seen");
+    CHECK(c, same(other.data() + Encoder::kHidden, got.data() + Encoder::kHidden, got.size() - Encoder::kHidden),
+          where + ": a segment is seen by others");
+    segments[1] = 2;
+    CHECK(c, refuses([&] { model.run(together, segments); }), where + ": an unknown segment");
+    Step piece;
+    piece.add(sequences[3], 10, 20, 0);
+    CHECK(c, refuses([&] { model.run(piece); }), where + ": a piece of a sequence");
+  }
+}
+
 void test_refusals(Checks& c) {
   Model model(best_isa(), 2, Sizes{});
   Executor& e = model.executor();
@@ -237,6 +349,13 @@ void test_refusals(Checks& c) {
   CHECK(c, refuses([&] { empty.finish(); }), "a program without logits");
   CHECK(c, refuses([&] { empty.step({}); }), "a step before finish");
   CHECK(c, refuses([&] { empty.add_embedding(0, 0); }), "unknown numbers");
+  const int buffer = empty.add_buffer(16), ones = empty.add_vector(std::vector<float>(16, 1.0f).data(), 16);
+  CHECK(c, refuses([&] { empty.add_output(buffer, Executor::kNone, 0); }), "an output of rows that are not selected");
+  CHECK(c, refuses([&] { empty.add_layer_norm(buffer, buffer, ones, 7, 0); }), "an unknown bias");
+  empty.add_layer_norm(buffer, buffer, ones, ones, 0);
+  empty.add_selection({buffer});
+  empty.add_output(buffer, Executor::kNone, 0);
+  CHECK(c, refuses([&] { empty.add_output(buffer, Executor::kNone, 0); }), "two results");
 }
 
 }  // namespace
@@ -255,6 +374,7 @@ int main() {
     }
     test_invariance(isa, 1, Sizes{}, c);
     test_reused_blocks(isa, c);
+    test_encoder(isa, c);
     std::printf("test_executor: %s, %d checks failed so far\n", isa_name(isa), c.failed);
   }
   test_refusals(c);

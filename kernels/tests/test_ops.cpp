@@ -82,6 +82,66 @@ void test_norm(const OpKernels& ops, std::mt19937& random, Checks& c) {
   }
 }
 
+void test_layer_norm(const OpKernels& ops, std::mt19937& random, Checks& c) {
+  for (const int64_t n : {1, 7, 16, 31, 32, 48, 384, 1000}) {
+    std::vector<float> x = normal(random, static_cast<size_t>(n), 3.0f);
+    for (float& v : x) v += 5.0f;   // a mean that matters
+    const std::vector<float> w = normal(random, x.size()), b = normal(random, x.size());
+    std::vector<float> out(x.size() + 1, 123.0f);
+    ops.layer_norm(x.data(), w.data(), b.data(), 1e-6f, n, out.data());
+    double mean = 0, variance = 0;
+    for (const float v : x) mean += v / static_cast<double>(n);
+    for (const float v : x) variance += (v - mean) * (v - mean) / static_cast<double>(n);
+    double worst = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double exact = (x[i] - mean) / std::sqrt(variance + 1e-6) * w[i] + b[i];
+      worst = std::max(worst, std::abs(out[i] - exact));
+    }
+    // A single value is its own mean.
+    CHECK(c, worst < 2e-5, "layer norm of " + std::to_string(n) + " differs by " + std::to_string(worst));
+    CHECK(c, out.back() == 123.0f, "layer norm writes past its row");
+    std::vector<float> in_place = x;
+    ops.layer_norm(in_place.data(), w.data(), b.data(), 1e-6f, n, in_place.data());
+    CHECK(c, std::equal(in_place.begin(), in_place.end(), out.begin()), "layer norm in place");
+  }
+}
+
+double exactly(Activation kind, double x) {
+  switch (kind) {
+    case Activation::gelu: return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+    case Activation::gelu_tanh: return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Activation::relu: return std::max(x, 0.0);
+    case Activation::tanh: return std::tanh(x);
+    default: return x;
+  }
+}
+
+void test_activations(const OpKernels& ops, Checks& c) {
+  std::vector<float> x{0.0f, -0.0f, 1e-30f, -1e-30f, 50.0f, -50.0f, 1e4f, -1e4f, 1e30f, -1e30f};
+  for (double v = -12.0; v < 12.0; v += 0.00173) x.push_back(static_cast<float>(v));
+  for (const Activation kind : {Activation::gelu, Activation::gelu_tanh, Activation::relu, Activation::tanh}) {
+    std::vector<float> got = x;
+    ops.activate(kind, got.data(), static_cast<int64_t>(x.size()));
+    double worst = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double error = std::abs(got[i] - exactly(kind, x[i])) / std::max(1.0, std::abs(static_cast<double>(x[i])));
+      worst = std::max(worst, std::isnan(error) ? 1.0 : error);
+    }
+    const std::string name = "activation " + std::to_string(static_cast<int>(kind));
+    CHECK(c, worst < 2e-7, name + " is off by " + std::to_string(worst * 1e9) + "e-9");
+    for (const int64_t n : {1, 5, 17}) {   // the end of a row is treated like its middle
+      std::vector<float> row(x.begin() + 100, x.begin() + 118);
+      const float after = row[static_cast<size_t>(n)];
+      ops.activate(kind, row.data(), n);
+      CHECK(c, std::equal(row.begin(), row.begin() + n, got.begin() + 100), name + " of a short row");
+      CHECK(c, row[static_cast<size_t>(n)] == after, name + " writes past its row");
+    }
+    float nan[] = {NAN};
+    ops.activate(kind, nan, 1);
+    CHECK(c, std::isnan(nan[0]), name + " keeps NaN");
+  }
+}
+
 void test_silu(const OpKernels& ops, std::mt19937& random, Checks& c) {
   for (const int64_t n : {1, 16, 33, 96}) {
     std::vector<float> gate = normal(random, static_cast<size_t>(n), 10.0f);
@@ -280,6 +340,8 @@ int main() {
     std::mt19937 random(17);
     test_exponential(ops, c);
     test_norm(ops, random, c);
+    test_layer_norm(ops, random, c);
+    test_activations(ops, c);
     test_silu(ops, random, c);
     test_heads(ops, random, c);
     test_rounding(ops, random, c);

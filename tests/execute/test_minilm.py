@@ -10,8 +10,8 @@ from tests.helpers import goldens
 
 from pagoda import LLM
 
-#: 1 - cosine. The kernels keep queries, keys, values and attention weights in bfloat16: 3e-6 was seen, and 8e-4
-#: with int8 weights and activations.
+#: 1 - cosine. The kernels keep queries, keys, values and attention weights in bfloat16: 3e-6 was seen, and
+#: 8e-4 with int8 weights and activations.
 BOUNDS = {"float32": 1e-5, "int8": 1e-3}
 
 

@@ -4,9 +4,9 @@ hand, once:
     python -m venv v && v/bin/pip install torch==2.13.0 transformers==5.23.0 safetensors
     v/bin/python tests/goldens/make_bert_goldens.py
 
-`bert` is a folder as sentence-transformers makes it (mean, normalised) with bfloat16 weights; `bert_classifier`
-a cross-encoder with one label, float16 weights and the other GELU. Weights are random from a seed. golden.npz
-holds `tokens` and `segments` (prompts as rows padded with -1) and, computed in float32 with these weights,
+`bert` is a folder as sentence-transformers makes it (mean, normalised) with bfloat16 weights;
+`bert_classifier` a cross-encoder with one label, float16 weights and the other GELU. Weights are random from
+a seed. golden.npz holds `tokens` and `segments` (prompts as rows padded with -1) and, computed in float32 with these weights,
 `states` (the last hidden states of all tokens, one prompt after another) or `scores` (a row a prompt).
 """
 
@@ -34,7 +34,7 @@ SIZES = {
 }
 LENGTHS = (1, 7, 33, 290)
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-WORDS = "the a an of to in is it on and cat dog sat mat bank river money stock market king queen".split()
+TEXT = "the a an of to in is it on and cat dog sat mat bank river money stock market king queen"
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def save(seed: int, name: str, model: torch.nn.Module, dtype: torch.dtype) -> No
 def tokenizer() -> Tokenizer:
     """WordPiece over single characters and a few words."""
     letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
-    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters if letter.isalnum()), *WORDS]
+    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters if letter.isalnum()), *TEXT.split()]
     pieces = list(dict.fromkeys(pieces))
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     found = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))

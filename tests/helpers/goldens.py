@@ -45,10 +45,8 @@ def encoder_prompts(name: str) -> list[EncoderGolden]:
     found, at = [], 0
     for number, (padded, kinds) in enumerate(zip(golden["tokens"], golden["segments"], strict=True)):
         length = int((padded >= 0).sum())
-        if "scores" in golden:
-            expected = golden["scores"][number]
-        else:
-            expected = golden["states"][at : at + length]
+        states = "states" in golden
+        expected = golden["states"][at : at + length] if states else golden["scores"][number]
         found.append(EncoderGolden(padded[:length].tolist(), kinds[:length].copy(), expected))
         at += length
     return found
