@@ -286,6 +286,12 @@ class TestOptions:
         )
         assert options == LLMOptions()
 
+    def test_what_the_hub_is_told(self) -> None:
+        options = read_options({"hf_token": "secret", "download_dir": "/models", "revision": "v2"})
+        assert options.hub == {"HF_TOKEN": "secret", "HF_HUB_CACHE": "/models"}
+        assert (options.revision, options.settings) == ("v2", {})
+        assert read_options({"hf_token": True}).hub == {}, "the one that is saved"
+
     def test_the_ones_without_effect_are_told(self) -> None:
         assert read_options({"dtype": "float16", "swap_space": 8}).ignored == {
             "dtype": "float16",

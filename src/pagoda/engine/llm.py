@@ -6,6 +6,7 @@ It runs the same engine as the server does, in this process or in one of its own
 from __future__ import annotations
 
 import gc
+import os
 import random
 import warnings
 from collections.abc import Mapping, Sequence
@@ -81,8 +82,9 @@ class LLM(PoolingMethods):
         self._options = read_options(options)
         for name, value in self._options.ignored.items():
             warnings.warn(f"LLM({name}={value!r}) has no effect here", stacklevel=2)
-        path, generation_config = find_model(model, self._options.revision)
-        tokenizer_path = path if tokenizer is None else find_model(tokenizer).path
+        environ = {**os.environ, **self._options.hub}
+        path, generation_config = find_model(model, self._options.revision, environ)
+        tokenizer_path = path if tokenizer is None else find_model(tokenizer, environ=environ).path
         self.engine_config = EngineConfig(
             model_path=str(path),
             tokenizer=None if tokenizer_path == path else str(tokenizer_path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,16 +16,18 @@ class FoundModel(NamedTuple):
     generation_config: dict[str, float]
 
 
-def find_model(model: str | Path, revision: str | None = None) -> FoundModel:
+def find_model(
+    model: str | Path, revision: str | None = None, environ: Mapping[str, str] | None = None
+) -> FoundModel:
     """The path itself where it exists, else what the hub has under that name (and revision). Raises HubError
-    with one line.
+    with one line. environ: in place of os.environ.
     """
     path = Path(model).expanduser()
     if path.exists():
         return FoundModel(path, {})
     from pagoda import hub  # a local path never needs it
 
-    found = hub.resolve(str(model), progress=_TqdmProgress(), revision=revision)
+    found = hub.resolve(str(model), progress=_TqdmProgress(), revision=revision, environ=environ)
     return FoundModel(found.path, dict(found.generation_config))
 
 

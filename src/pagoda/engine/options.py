@@ -66,8 +66,6 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "scheduling_policy": ("fcfs", "priority"),  # priorities always count
         "num_scheduler_steps": (1,),
         "use_v2_block_manager": (False, True),
-        "hf_token": (None,),
-        "download_dir": (None,),
         "mm_processor_kwargs": (None,),
         "limit_mm_per_prompt": (None, {}),
         "compilation_config": (None, 0),
@@ -98,7 +96,15 @@ _TASKS: Mapping[str, str] = MappingProxyType(
 )
 _POOLING = {"LAST": "last", "MEAN": "mean", "CLS": "cls"}
 _OTHERS = (
-    *("revision", "generation_config", "override_generation_config", "max_logprobs", "max_loras"),
+    *(
+        "revision",
+        "hf_token",
+        "download_dir",
+        "generation_config",
+        "override_generation_config",
+        "max_logprobs",
+        "max_loras",
+    ),
     *("chat_template", "task", "convert", "pooler_config", "override_pooler_config"),
     *("rope_scaling", "rope_theta", "logits_processors"),
 )
@@ -111,6 +117,7 @@ class LLMOptions:
     settings: dict[str, Any] = field(default_factory=dict)  #: fields of EngineConfig
     ignored: dict[str, Any] = field(default_factory=dict)
     revision: str | None = None
+    hub: dict[str, str] = field(default_factory=dict)  #: variables of the environment, for the hub
     model_defaults: bool = True  #: sampling defaults come from the model's generation_config.json
     default_overrides: dict[str, Any] = field(default_factory=dict)  #: of those defaults
     max_logprobs: int = 20
@@ -146,6 +153,9 @@ def _read_others(options: LLMOptions, given: Mapping[str, Any]) -> None:
             "logits_processors are not run in this engine; use logit_bias, bad_words or structured_outputs."
         )
     options.revision = given.get("revision")
+    for name, variable in (("hf_token", "HF_TOKEN"), ("download_dir", "HF_HUB_CACHE")):
+        if isinstance(given.get(name), str | Path):
+            options.hub[variable] = str(given[name])
     options.max_logprobs = given.get("max_logprobs", options.max_logprobs)
     options.max_loras = max(1, given.get("max_loras", options.max_loras))
     options.default_overrides = dict(given.get("override_generation_config", {}))
