@@ -352,6 +352,7 @@ def test_what_cannot_be_compiled_fails_its_request_alone() -> None:
     )
     for name in ("bad", "huge"):
         assert news[name][-1].finish_reason == "error"
+        assert news[name][-1].refused
         assert "\n" not in str(news[name][-1].error)
     assert text_of(tokens(news["good"])) == "null"
 
@@ -362,6 +363,7 @@ def test_a_model_without_a_tokenizer_fails_constrained_requests_alone() -> None:
 
     engine, _ = toy_engine(vocabulary=nothing)
     news = run(engine, add("bad", [1], **grammar(choice=["a"])), add("good", [1], max_tokens=3))
+    assert not news["bad"][-1].refused
     assert news["bad"][-1].error == "there is no tokenizer.json"
     assert len(tokens(news["good"])) == 3
 
@@ -373,6 +375,7 @@ def test_a_grammar_that_becomes_too_complex_fails_its_request_alone() -> None:
     )
     news = run(engine, heavy, add("good", [1], max_tokens=30))
     assert news["heavy"][-1].finish_reason == "error"
+    assert news["heavy"][-1].refused
     assert "grammar" in str(news["heavy"][-1].error)
     assert len(tokens(news["good"])) == 30
 

@@ -10,6 +10,7 @@ from tests.helpers.models import tiny_gguf
 from pagoda.engine.messages import TokenDelta, TokenLogprobs
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.processor import Answer, RequestFailedError, RequestState
+from pagoda.engine.validation import PromptError
 from pagoda.text.load import load_tokenizer
 from pagoda.text.tokenizer import Tokenizer
 
@@ -121,3 +122,32 @@ class TestRequestState:
     def test_errors_are_raised(self, tokenizer: Tokenizer) -> None:
         with pytest.raises(RequestFailedError, match=r"^out of luck$"):
             self.make(tokenizer).push(0, TokenDelta("x.0", [], "error", error="out of luck"))
+
+    def test_what_the_engine_refuses_is_the_requests_own_error(self, tokenizer: Tokenizer) -> None:
+        with pytest.raises(PromptError, match="too complex") as caught:
+            self.make(tokenizer).push(0, TokenDelta("x.0", [], "error", error="too complex", refused=True))
+        assert caught.value.parameter == "structured_outputs"
+
+    def test_bad_words_go_to_the_engine_as_they_are_written(self, tokenizer: Tokenizer) -> None:
+        state = RequestState("r", "p", [1], SamplingParams(bad_words=("hello", " hello")), tokenizer, seed=0)
+        (command,) = state.commands("x.")
+        assert command.bad_words_token_ids == [tokenizer.encode("hello"), tokenizer.encode(" hello")]
+        without = RequestState("r", "p", [1], SamplingParams(bad_words=("hello",)), None, seed=0)
+        with pytest.raises(PromptError, match="bad_words needs a tokenizer"):
+            without.commands("x.")
+
+    def test_the_last_token_of_a_grammar_is_text(self, tokenizer: Tokenizer) -> None:
+        (b,) = tokenizer.encode("b")
+        for ends_with_text, text in ((True, "bb"), (False, "b")):
+            state = RequestState("r", "p", [1], SamplingParams(), tokenizer, seed=0)
+            state.push(0, TokenDelta("x.0", [b]))
+            state.push(0, TokenDelta("x.0", [b], "stop", ends_with_text=ends_with_text))
+            output = state.take().outputs[0]
+            assert (output.text, output.token_ids) == (text, [b, b])
+
+    def test_logprobs_by_token_id_come_after_the_others(self, tokenizer: Tokenizer) -> None:
+        state = RequestState("r", "p", [1], SamplingParams(logprob_token_ids=(70, 72)), tokenizer, seed=0)
+        found = TokenLogprobs(70, -1.0, 2, [71], [-0.5], [(70, -1.0, 2), (72, -9.0, 8)])
+        state.push(0, TokenDelta("x.0", [70], logprobs=[found]))
+        (position,) = state.take().outputs[0].logprobs or []
+        assert [(token, entry.rank) for token, entry in position.items()] == [(70, 2), (71, 1), (72, 8)]

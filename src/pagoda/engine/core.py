@@ -24,6 +24,7 @@ from pagoda.engine.pace import PrefillPace
 from pagoda.engine.request import Request
 from pagoda.engine.sampler import Sampled, Sampler, TokenMasks
 from pagoda.engine.scheduler import Scheduler, SchedulerLimits, Work
+from pagoda.engine.structured_outputs import GrammarError
 from pagoda.engine.vocabulary import Vocabulary, load_vocabulary
 
 _PROMPT_LOGITS_BYTES = 32 << 20  #: memory for the logits of prompt tokens in a step
@@ -83,20 +84,14 @@ class EngineCore:
         if problem is not None:
             self._news.append(TokenDelta(command.request_id, [], "error", error=problem))
             return
-        constraint = command.params.structured_outputs
-        try:
-            compiling = (
-                None if constraint is None else self._grammars.compile(constraint, command.eos_token_ids)
-            )
-        except ValueError as error:
-            self._news.append(TokenDelta(command.request_id, [], "error", error=str(error)))
-            return
         request = Request(command, self._arrivals, self.info.max_model_len)
         self._arrivals += 1
         self._requests[request.id] = request
-        if compiling is None:
+        constraint = command.params.structured_outputs
+        if constraint is None:
             self._scheduler.add(request)
         else:
+            compiling = self._grammars.compile(constraint, command.eos_token_ids)
             self._compiling[request.id] = (request, compiling)
 
     def abort(self, request_id: str) -> None:
@@ -236,7 +231,7 @@ class EngineCore:
         masks = self._grammars.masks([(row, request.guide) for row, request in guided if request.guide])
         for _, request in guided:
             if request.guide is not None and request.guide.problem is not None:
-                self._fail(request, ValueError(request.guide.problem), deltas)
+                self._fail(request, GrammarError(request.guide.problem), deltas)
         return masks
 
     def _accept(self, request: Request, sampled: Sampled, deltas: list[TokenDelta]) -> None:
@@ -279,7 +274,8 @@ class EngineCore:
         if request.finished:
             return
         reason = " ".join(str(error).split()) or type(error).__name__
-        deltas.append(TokenDelta(request.id, [], "error", error=reason))
+        refused = isinstance(error, GrammarError)
+        deltas.append(TokenDelta(request.id, [], "error", error=reason, refused=refused))
         del self._requests[request.id]
         self._release(request)
 

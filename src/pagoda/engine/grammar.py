@@ -8,24 +8,25 @@ from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
-from pagoda.engine.grammar_text import GrammarError, grammar_text, one_line
-from pagoda.engine.structured_outputs import StructuredOutputsParams
+from pagoda.engine.grammar_text import grammar_text, one_line
+from pagoda.engine.structured_outputs import GrammarError, StructuredOutputsParams
 
 __all__ = ["GrammarError", "check_grammar", "parser_limits"]
 
 _TRIAL_STEPS = 64  #: tokens that a trial writes
 _TRIAL_SECONDS = 0.25
+_REMEMBERED_TEXT = 32 * 1024  #: characters of the longest text that is remembered
 #: the keywords of JSON Schema that may be left out: the result is only a little wider
 _MAY_BE_LEFT_OUT = frozenset({"uniqueItems"})
 _UNIMPLEMENTED = re.compile(r"Unimplemented keys: \[(.*)\]")
 
 
 def parser_limits(*, precompute: bool = True) -> Any:
-    """What one grammar may cost: about 20 ms of work for a token and 100 MB of lexer states."""
+    """What one grammar may cost: about 20 ms of work for a token and 40 MB of lexer states."""
     import llguidance  # loaded with the first constraint: a server starts sooner
 
     return llguidance.LLParserLimits(
-        max_lexer_states=50_000, precompute_large_lexemes=precompute, verbose_errors=False
+        max_lexer_states=20_000, precompute_large_lexemes=precompute, verbose_errors=False
     )
 
 
@@ -35,10 +36,18 @@ def check_grammar(params: StructuredOutputsParams) -> None:
 
     Blocks for up to a second: call it in a thread. Constraints that passed are remembered.
     """
-    _check_text(grammar_text(params))
+    text = grammar_text(params)
+    if len(text) <= _REMEMBERED_TEXT:
+        _check_remembered(text)
+    else:
+        _check_text(text)
 
 
 @lru_cache(maxsize=256)
+def _check_remembered(text: str) -> None:
+    _check_text(text)
+
+
 def _check_text(text: str) -> None:
     import llguidance
 

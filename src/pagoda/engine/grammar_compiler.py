@@ -8,17 +8,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from pagoda.engine.sampler import TokenMasks
-from pagoda.engine.structured_outputs import StructuredOutputsParams
+from pagoda.engine.structured_outputs import GrammarError, StructuredOutputsParams
 from pagoda.engine.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from pagoda.engine.guide import Guide
 
 _CACHED = 64  #: grammars kept
-_CACHED_TEXT = 8 << 20  #: characters of their texts
+_CACHED_BYTES = 8 << 20  #: of what describes them
 _WORKERS = 2
 
 
@@ -40,35 +42,31 @@ class GrammarCompiler:
         self._vocab_size = vocab_size
         self._num_threads = num_threads
         self._pool: ThreadPoolExecutor | None = None
-        self._compiled: OrderedDict[str, Future[Any]] = OrderedDict()
-        self._text_kept = 0
+        self._compiled: OrderedDict[bytes, Future[Any]] = OrderedDict()
+        self._bytes_kept = 0
         self._lock = threading.Lock()
         self._tokenizer: Any = None
         self._executor: Any = None
         self._bits = np.empty((0, 0), np.uint32)
 
     def compile(self, params: StructuredOutputsParams, eos_token_ids: Sequence[int]) -> Future[Any]:
-        """The compiled grammar (an llguidance.LLMatcher to copy), now or later. The future raises ValueError
-        for what cannot be compiled, CheckpointError for a model without a tokenizer.
+        """The compiled grammar (an llguidance.LLMatcher to copy), now or later. The future raises
+        GrammarError for what cannot be compiled, CheckpointError for a model without a tokenizer.
 
         eos_token_ids: the model's, which end an answer where the grammar is satisfied; the same each time.
         """
-        from pagoda.engine.grammar_text import grammar_text
-
-        text = grammar_text(params)
-        future = self._compiled.get(text)
+        key = msgspec.msgpack.encode(params)
+        future = self._compiled.get(key)
         if future is not None:
-            self._compiled.move_to_end(text)
+            self._compiled.move_to_end(key)
             return future
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="pagoda-grammar")
-        future = self._compiled[text] = self._pool.submit(self._compile, text, tuple(eos_token_ids))
-        self._text_kept += len(text)
-        while len(self._compiled) > _CACHED or self._text_kept > _CACHED_TEXT:
-            if len(self._compiled) == 1:
-                break
+        future = self._compiled[key] = self._pool.submit(self._compile, params, tuple(eos_token_ids))
+        self._bytes_kept += len(key)
+        while len(self._compiled) > 1 and (len(self._compiled) > _CACHED or self._bytes_kept > _CACHED_BYTES):
             forgotten, _ = self._compiled.popitem(last=False)
-            self._text_kept -= len(forgotten)
+            self._bytes_kept -= len(forgotten)
         return future
 
     @staticmethod
@@ -99,14 +97,20 @@ class GrammarCompiler:
             bits[index] = 0
             bits[index, token // 32] = 1 << (token % 32)
         if matchers:
-            if self._executor is None:
-                self._executor = _llguidance().LLExecutor(self._num_threads)
-            self._executor.unsafe_compute_mask_ptr(
-                matchers, bits.ctypes.data, bits.shape[1] * 4, bits.shape[0]
-            )
+            self._fill(matchers, bits)
         return TokenMasks(rows, bits)
 
-    def _room(self, rows: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint32]]:
+    def _fill(self, matchers: list[tuple[Any, int]], bits: npt.NDArray[np.uint32]) -> None:
+        size = bits.shape[1] * bits.itemsize
+        if len(matchers) == 1:  # not worth waking other threads
+            matcher, index = matchers[0]
+            matcher.unsafe_compute_mask_ptr(bits[index].ctypes.data, size)
+            return
+        if self._executor is None:
+            self._executor = _llguidance().LLExecutor(self._num_threads)
+        self._executor.unsafe_compute_mask_ptr(matchers, bits.ctypes.data, size, len(bits))
+
+    def _room(self, rows: int) -> npt.NDArray[np.uint32]:
         words = -(-self._mask_size // 32)
         if self._bits.shape[0] < rows:
             self._bits = np.empty((max(rows, 2 * self._bits.shape[0]), words), np.uint32)
@@ -117,10 +121,11 @@ class GrammarCompiler:
         """One place more than the vocabulary: what stands for the end in a model that has no end token."""
         return self._vocab_size + 1
 
-    def _compile(self, text: str, eos_token_ids: tuple[int, ...]) -> Any:
+    def _compile(self, params: StructuredOutputsParams, eos_token_ids: tuple[int, ...]) -> Any:
         from pagoda.engine.grammar import parser_limits
-        from pagoda.engine.grammar_text import one_line
+        from pagoda.engine.grammar_text import grammar_text, one_line
 
+        text = grammar_text(params)
         with self._lock:
             if self._tokenizer is None:
                 self._tokenizer = self._make_tokenizer(eos_token_ids)
@@ -129,7 +134,7 @@ class GrammarCompiler:
             matcher = _llguidance().LLMatcher(self._tokenizer, text, limits=limits, log_level=0)
             if not matcher.is_error():
                 return matcher
-        raise ValueError(f"the grammar cannot be compiled: {one_line(matcher.get_error())}")
+        raise GrammarError(f"the grammar cannot be compiled: {one_line(matcher.get_error())}")
 
     def _make_tokenizer(self, eos_token_ids: tuple[int, ...]) -> Any:
         vocabulary = self._load()

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pagoda.engine.structured_outputs import ParameterError, StructuredOutputsParams
+from pagoda.engine.structured_outputs import GrammarError, StructuredOutputsParams
 
 OPTIONS = '%llguidance {"no_forcing": true}\n'
 MAX_SCHEMA = 512 * 1024  #: characters of a JSON Schema or a structural tag
@@ -20,13 +20,6 @@ MAX_CHOICES = 10_000
 MAX_CHOICE = 256 * 1024  #: characters of all choices together
 #: what may stand where JSON allows whitespace. Bounded, or else small models write newlines without end.
 WHITESPACE = r"[ \t\n\r]{1,64}"
-
-
-class GrammarError(ParameterError):
-    """A constraint that cannot be compiled; one line for the user."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("structured_outputs", message)
 
 
 def grammar_text(params: StructuredOutputsParams) -> str:

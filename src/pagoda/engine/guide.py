@@ -9,10 +9,7 @@ from typing import Any
 
 from pagoda.engine.messages import AddRequest
 from pagoda.engine.reasoning_watch import ReasoningWatch
-
-
-class GrammarFailedError(ValueError):
-    """A grammar that has become too complex, or does not admit a token."""
+from pagoda.engine.structured_outputs import GrammarError
 
 
 class Guide:
@@ -30,7 +27,7 @@ class Guide:
 
     def begin(self, matcher: Any, generated: Iterable[int]) -> None:
         """Starts with the compiled grammar, or None without one, and walks over what was generated before a
-        restart of the engine. Raises GrammarFailedError.
+        restart of the engine. Raises GrammarError.
         """
         self.matcher = matcher
         for token_id in generated:
@@ -51,12 +48,12 @@ class Guide:
         return None if self._reasoning is None else self._reasoning.forced()
 
     def accept(self, token_id: int) -> None:
-        """Takes a generated token. Raises GrammarFailedError for one that the grammar does not admit."""
+        """Takes a generated token. Raises GrammarError for one that the grammar does not admit."""
         if self._reasoning is not None and self._reasoning.is_open:
             self._reasoning.push(token_id)
         elif self.matcher is not None:
             if not self.matcher.consume_token(token_id):
-                raise GrammarFailedError(self.problem or "the grammar does not admit a token")
+                raise GrammarError(self.problem or "the grammar does not admit a token")
             self.complete = bool(self.matcher.is_stopped())
 
     @property

@@ -93,7 +93,8 @@ class TokenDelta(msgspec.Struct, frozen=True, array_like=True):
 
     finish_reason: None while running, else "stop" (an end or stop token, or a grammar that is complete),
     "length", "repetition" (repetition_detection), "abort" or "error". stop_reason: the stop_token_id that
-    ended it, "repetition_detected", or None. error: one line, with "error".
+    ended it, "repetition_detected", or None. error: one line, with "error"; refused: it is the request's own
+    doing, a constraint that cannot be compiled or is too complex.
     num_cached_tokens: prompt tokens served from the prefix cache, in the first delta (else -1).
     scheduled_time: when the engine first took the request from the line, in the first delta (else 0); seconds
     on the machine's monotonic clock.
@@ -112,6 +113,7 @@ class TokenDelta(msgspec.Struct, frozen=True, array_like=True):
     error: str | None = None
     scheduled_time: float = 0.0
     ends_with_text: bool = False
+    refused: bool = False
     pooled: bytes | None = None
 
 

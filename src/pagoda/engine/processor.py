@@ -191,8 +191,10 @@ class RequestState:
     def push(self, index: int, delta: TokenDelta) -> bool:
         """Takes news of an answer; True when a stop string has ended it here and the engine must be told.
 
-        Raises RequestFailedError for finish_reason "error".
+        Raises RequestFailedError for finish_reason "error", PromptError where it is the request's own doing.
         """
+        if delta.refused:
+            raise PromptError("structured_outputs", delta.error or "the constraint cannot be used")
         if delta.finish_reason == "error":
             raise RequestFailedError(delta.error or "the engine failed this request")
         if self.metrics.first_token_time is None and delta.token_ids:

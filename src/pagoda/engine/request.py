@@ -112,7 +112,7 @@ class Request:
 
     def append(self, token_id: int) -> tuple[str | None, int | str | None]:
         """Adds a generated token; returns (finish_reason, stop_reason), (None, None) while it goes on.
-        Raises GrammarFailedError for a token that its grammar does not admit.
+        Raises GrammarError for a token that its grammar does not admit.
         """
         self.token_ids.append(token_id)
         self.output_token_ids.append(token_id)

@@ -14,13 +14,13 @@ from typing import Any
 
 from pagoda.engine.grammar_text import (
     OPTIONS,
-    GrammarError,
     parse_json,
     parse_schema,
     regex_expression,
     schema_with_options,
     text_expression,
 )
+from pagoda.engine.structured_outputs import GrammarError
 
 _NAME = "structured_outputs.structural_tag"
 _ANY = "/(?s:.*)/"

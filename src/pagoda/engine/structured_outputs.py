@@ -18,6 +18,13 @@ class ParameterError(ValueError):
         self.parameter = parameter
 
 
+class GrammarError(ParameterError):
+    """A constraint that cannot be compiled, or has become too complex to go on; one line for the user."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("structured_outputs", message)
+
+
 class StructuredOutputsParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One constraint on the text of an answer. Raises ParameterError unless exactly one is given.
 
