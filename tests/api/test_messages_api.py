@@ -27,6 +27,8 @@ REPLIES = [
     ("think hard", "<think>\nTwo and two.\n</think>\n\nIt is 4."),
     ("who is she", '<think>\n\n</think>\n\n{"name": "Ada", "age": 36}'),
     ("count", "one two three four"),
+    ("must call", '<think>\nYes.\n</think>[{"name": "get_weather", "parameters": {"city": "Bonn"}}]'),
+    ("call that one", '<think>\nYes.\n</think>{"city": "Bonn"}'),
     Reply(when="for ever", text="on and on and ", repeat=True),
     Reply(when="break down", text="one two three four", fault="raise", after=3),
 ]
@@ -186,10 +188,15 @@ def test_events_of_calls(client: Anthropic, server: Server) -> None:
     ]
 
 
-@pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "get_weather"}])
-def test_tools_that_must_be_called(client: Anthropic, choice: dict[str, Any]) -> None:
-    made = create(client, "think hard", tools=[WEATHER], tool_choice=choice, max_tokens=400)
-    assert [block.name for block in made.content if block.type == "tool_use"][:1] == ["get_weather"]
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [("must call", {"type": "any"}), ("call that one", {"type": "tool", "name": "get_weather"})],
+)
+def test_tools_that_must_be_called(client: Anthropic, text: str, choice: dict[str, Any]) -> None:
+    made = create(client, text, tools=[WEATHER], tool_choice=choice)
+    assert made.stop_reason == "tool_use"
+    [use] = [block for block in made.content if block.type == "tool_use"]
+    assert (use.name, use.input) == ("get_weather", {"city": "Bonn"})
 
 
 class Person(BaseModel):

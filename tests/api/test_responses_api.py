@@ -33,6 +33,8 @@ REPLIES = [
     ("who is she", '<think>\n\n</think>\n\n{"name": "Ada", "age": 36}'),
     ("my name is Ada", "Nice to meet you."),
     ("what is my name", "Ada."),
+    ("must call", '<think>\nYes.\n</think>[{"name": "get_weather", "parameters": {"city": "Bonn"}}]'),
+    ("call that one", '<think>\nYes.\n</think>{"city": "Bonn"}'),
     Reply(when="for ever", text="on and on and ", repeat=True),
     Reply(when="break down", text="one two three four", fault="raise", after=3),
 ]
@@ -224,13 +226,16 @@ def test_parse(client: OpenAI) -> None:
     assert json.loads(plain.output_text) == {"name": "Ada", "age": 36}
 
 
-def test_required_and_named_tools(client: OpenAI) -> None:
-    for choice in ("required", {"type": "function", "name": "get_weather"}):
-        made = create(client, input="think hard", tools=[WEATHER], tool_choice=choice, max_output_tokens=400)
-        calls = [item for item in made.output if item.type == "function_call"]
-        assert [call.name for call in calls] == ["get_weather"]
-        if made.status == "completed":
-            assert set(json.loads(calls[0].arguments)) == {"city"}
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [("must call", "required"), ("call that one", {"type": "function", "name": "get_weather"})],
+)
+def test_tools_that_must_be_called(client: OpenAI, text: str, choice: Any) -> None:
+    made = create(client, input=text, tools=[WEATHER], tool_choice=choice)
+    [call] = [item for item in made.output if item.type == "function_call"]
+    assert call.name == "get_weather"
+    assert json.loads(call.arguments) == {"city": "Bonn"}
+    assert made.tool_choice == choice or made.tool_choice.to_dict() == choice  # type: ignore[union-attr]
 
 
 def test_a_limit_leaves_the_response_incomplete(client: OpenAI) -> None:
