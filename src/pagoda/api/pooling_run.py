@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from pagoda.api.errors import bad_request
 from pagoda.api.model_pool import Lease
@@ -17,7 +14,11 @@ from pagoda.engine.config import PoolingInfo
 from pagoda.engine.messages import PoolingTask
 from pagoda.engine.pooling_inputs import PoolingInput, PoolingPrompt, Truncation, read_prompts
 
-Array = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float32]
 
 _LONG_TEXT = 16_384  #: characters from which on tokenising leaves the event loop to others
 

@@ -1,13 +1,13 @@
-"""/v1/embeddings, /pooling, /classify and Cohere's /v2/embed."""
+"""/v1/embeddings, /pooling, /classify and Cohere's /v2/embed. What needs NumPy is imported with the first
+request: a server of text starts without it.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from fastapi import APIRouter, Request, Response
 
 from pagoda.api.body import read_body
@@ -35,13 +35,15 @@ from pagoda.api.protocol.pooling import (
 )
 from pagoda.api.responses import response_id, whole_response
 from pagoda.api.state import state_of
-from pagoda.api.vector_encoding import encode_vector
 from pagoda.engine.config import PoolingInfo
 from pagoda.engine.messages import PoolingTask
 from pagoda.engine.pooling_inputs import PoolingInput, PoolingPrompt, Truncation
-from pagoda.engine.vectors import activated, shortened
 from pagoda.text.chat_template import TemplateError
 from pagoda.text.messages import MessageError, prepare_messages
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 router = APIRouter(tags=["embeddings"])
 
@@ -120,6 +122,8 @@ async def _pooling(http: Request, lease: Lease, body: PoolingRequest) -> dict[st
     params = PoolingTask(every_token=every_token, normalize=body.normalize)
     vectors = await run(lease.llm, inputs, identity, params, body)
     if classifies:
+        from pagoda.engine.vectors import activated
+
         vectors = [activated(vector, info.activation) for vector in vectors]
     return {
         **_head(identity, lease),
@@ -132,6 +136,8 @@ async def _pooling(http: Request, lease: Lease, body: PoolingRequest) -> dict[st
 
 
 async def _classes(http: Request, lease: Lease, body: ClassifyRequest) -> dict[str, Any]:
+    from pagoda.engine.vectors import activated
+
     info = require_pooling(lease, "Classification")
     if not info.labels:
         raise bad_request(f"The model `{lease.name}` does not support Classification API.", "model")
@@ -142,12 +148,15 @@ async def _classes(http: Request, lease: Lease, body: ClassifyRequest) -> dict[s
     data = []
     for index, output in enumerate(outputs):
         probs = activated(output, activation).tolist()
-        label = info.labels[int(np.argmax(output))]
+        label = info.labels[int(output.argmax())]
         data.append({"index": index, "label": label, "probs": probs, "num_classes": len(probs)})
     return {**_head(identity, lease), "data": data, "usage": usage(inputs)}
 
 
 async def _cohere(http: Request, lease: Lease, body: CohereEmbedRequest) -> dict[str, Any]:
+    from pagoda.api.vector_encoding import encode_vector
+    from pagoda.engine.vectors import shortened
+
     info = require_embeddings(lease, "Embeddings")
     _check_dimensions(body.output_dimension, info, "output_dimension")
     limit = None if body.truncate == "NONE" else -1
@@ -207,6 +216,9 @@ def _check_dimensions(wanted: int | None, info: PoolingInfo, name: str = "dimens
 
 
 def _shown(vector: npt.NDArray[np.float32], body: EmbeddingRequest) -> Any:
+    from pagoda.api.vector_encoding import encode_vector
+    from pagoda.engine.vectors import shortened
+
     if vector.ndim == 1:
         vector = shortened(vector, body.dimensions)
     return encode_vector(vector, body.encoding_format, body.embed_dtype, body.endianness)

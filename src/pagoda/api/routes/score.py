@@ -28,7 +28,6 @@ from pagoda.api.responses import response_id, whole_response
 from pagoda.api.state import state_of
 from pagoda.engine.messages import PoolingTask
 from pagoda.engine.pooling_inputs import PoolingInput
-from pagoda.engine.vectors import activated, cosine
 
 router = APIRouter(tags=["scores"])
 
@@ -117,6 +116,8 @@ async def score_pairs(
     activate: bool,
 ) -> tuple[list[float], list[PoolingInput]]:
     """A score for each pair, and what was computed for them. Raises ApiError 400, PromptError."""
+    from pagoda.engine.vectors import activated, cosine  # NumPy; a server of text starts without it
+
     info = require_pooling(lease, "Score")
     if len(pairs) > MAX_INPUTS:
         raise bad_request(f"{len(pairs)} pairs are too many; at most {MAX_INPUTS} are taken.", "documents")

@@ -12,7 +12,6 @@ from pagoda.api.errors import json_response
 from pagoda.api.protocol.common import ErrorResponse
 from pagoda.api.state import state_of
 from pagoda.engine.async_llm import AsyncLLM
-from pagoda.weights.json_fields import read_json
 
 router = APIRouter(tags=["tokens"])
 
@@ -32,6 +31,8 @@ async def tokenizer_info(request: Request, model: str | None = None) -> Response
 
 
 def _describe(llm: AsyncLLM) -> dict[str, Any]:
+    from pagoda.weights.json_fields import read_json  # with NumPy; the server starts without it
+
     tokenizer = llm.tokenizer
     path = Path(llm.config.tokenizer or llm.config.model_path) / "tokenizer_config.json"
     own = read_json(path) if path.is_file() else {}
