@@ -38,6 +38,7 @@ REPLIES = [
     ("tool_response", "It is sunny."),
     ("forced", '[{"name": "get_weather", "parameters": {"city": "Bonn"}}]'),
     ("named", '{"city": "Ulm"}'),
+    ("plain", '{"city": "Oslo"} and so on'),
     ("json", '<think>\nLet me see.\n</think>{"city": "Rom", "days": 3}'),
 ]
 
@@ -298,10 +299,22 @@ def test_old_spellings_are_told_in_the_log(http: httpx.Client, server: Server) -
     assert "guided_choice, the old spelling of structured_outputs with choice" in server.output()
 
 
-def test_a_format_waits_while_tools_may_be_called(http: httpx.Client) -> None:
+@pytest.mark.parametrize("thinking", [False, True])
+def test_a_format_binds_the_answer_and_not_the_call(http: httpx.Client, thinking: bool) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "trip", "schema": SCHEMA}}
-    choice = ask(http, "weather", tools=[WEATHER], response_format=form, enable_thinking=False)
+    fields: dict[str, Any] = {"tools": [WEATHER], "response_format": form, "max_tokens": 200}
+    question = "ponder" if thinking else "weather"
+    choice = ask(http, question, **fields, enable_thinking=thinking)
     assert calls_of(choice) == [("get_weather", {"city": "北京", "days": 2})]
+    assert choice["finish_reason"] == "tool_calls"
+    choice = ask(http, "plain", **fields, enable_thinking=False)
+    assert set(json.loads(choice["message"]["content"])) == {"city", "days"}
+    choice = ask(http, "json", **fields)
+    assert json.loads(choice["message"]["content"]) == {"city": "Rom", "days": 3}
+    choice = ask(http, "weather", tools=[WEATHER], guided_choice=["yes", "no"], enable_thinking=False)
+    assert choice["finish_reason"] == "tool_calls"
+    choice = ask(http, "forced", **fields, tool_choice="required", enable_thinking=False)
+    assert calls_of(choice) == [("get_weather", {"city": "Bonn"})]
 
 
 def test_a_budget_ends_the_reasoning(http: httpx.Client) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
+from pagoda.api.call_format import call_format
 from pagoda.api.errors import ApiError, bad_request
 from pagoda.api.model_pool import ServedModel
 from pagoda.api.protocol.chat import ChatFields
 from pagoda.api.settings import ServerSettings
-from pagoda.api.structured import param_of, structured_outputs
+from pagoda.api.structured import or_format, param_of, structured_outputs
 from pagoda.engine.messages import ReasoningTokens
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.reasoning import reasoning_tokens
@@ -99,9 +100,10 @@ def new_call_id() -> str:
 def plan_answer(model: ServedModel, settings: ServerSettings, request: ChatFields) -> AnswerPlan:
     """Raises ApiError 400.
 
-    A format (response_format and its kin) binds the final answer. So it waits while tools may be called:
-    with tool_choice "required" or a name the call is what is forced; with "auto" the model chooses between a
-    call and an answer, and text is left free.
+    A format (response_format and its kin) binds the final answer and never stands in the way of a call: with
+    tool_choice "required" or a name the call is what is forced; with "auto" the model chooses at its first
+    token between a call and an answer of that format. Where a parser's calls cannot be told from text by how
+    they begin, such an answer is free.
     """
     try:
         tools = check_tools(request.tools)
@@ -113,9 +115,12 @@ def plan_answer(model: ServedModel, settings: ServerSettings, request: ChatField
     if tools and choice != "none":
         _check_parser(settings, parser, choice)
         forced = tool_choice_schema(tools, choice, parallel)
-        constraint, param = None, "tools"
         if forced is not None:
-            constraint = StructuredOutputsParams(json=forced)
+            constraint, param = StructuredOutputsParams(json=forced), "tools"
+        elif constraint is not None:
+            calls = call_format(parser, tools)
+            free = keeps_special_tokens(None, parser, lambda mark: _is_special(mark, model.llm.tokenizer))
+            constraint = None if calls is None or free else or_format(constraint, calls)
     hidden = choice == "none" and settings.exclude_tools_when_tool_choice_none
     return AnswerPlan(
         shown_tools=None if hidden else tools,

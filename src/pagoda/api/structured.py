@@ -77,6 +77,38 @@ async def check_constraint(state: ServerState, constraint: StructuredOutputsPara
         raise bad_request(message, param) from error
 
 
+def or_format(constraint: StructuredOutputsParams, other: dict[str, Any]) -> StructuredOutputsParams | None:
+    """The constraint, or text of another format (one of structural tags); None where that cannot be said:
+    structural tags leave the text around them free.
+    """
+    form = _as_format(constraint)
+    if form is None:
+        return None
+    either = {"type": "structural_tag", "format": {"type": "or", "elements": [form, other]}}
+    return StructuredOutputsParams(
+        structural_tag=either,
+        disable_any_whitespace=constraint.disable_any_whitespace,
+        disable_additional_properties=constraint.disable_additional_properties,
+        whitespace_pattern=constraint.whitespace_pattern,
+    )
+
+
+def _as_format(constraint: StructuredOutputsParams) -> dict[str, Any] | None:
+    """A constraint as a format of structural tags."""
+    if constraint.json is not None:
+        return {"type": "json_schema", "json_schema": constraint.json}
+    if constraint.json_object:
+        return {"type": "json_schema", "json_schema": {"type": "object"}}
+    if constraint.regex is not None:
+        return {"type": "regex", "pattern": constraint.regex}
+    if constraint.choice is not None:
+        texts = [{"type": "const_string", "value": text} for text in constraint.choice]
+        return {"type": "or", "elements": texts}
+    if constraint.grammar is not None:
+        return {"type": "grammar", "grammar": constraint.grammar}
+    return None
+
+
 def param_of(request: StructuredFields) -> str:
     """The field of a request that a constraint came from."""
     if request.response_format is not None:
