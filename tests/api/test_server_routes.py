@@ -5,7 +5,9 @@ that are still, and one real server for what only a socket shows.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import signal
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -281,6 +283,21 @@ def test_tls(tmp_path: Path) -> None:
             assert client.get("/v1/models").json()["data"][0]["id"] == server.model
     finally:
         assert server.stop() == 0
+
+
+def test_running_requests_may_end_when_the_server_is_told_to_stop(tmp_path: Path) -> None:
+    server = start_server(tiny_gguf(tmp_path / "tiny.gguf"), tmp_path, "--shutdown-timeout", "60")
+    body = {"prompt": "x", "max_tokens": 480, "ignore_eos": True, "stream": True, "n": 16}
+    url = server.base_url + "/v1/completions"
+    with httpx.stream("POST", url, json=body, timeout=60) as response:
+        lines = response.iter_lines()
+        assert next(lines).startswith("data: ")
+        server.process.send_signal(signal.SIGTERM)
+        rest = [line for line in lines if line]
+    reasons = [json.loads(line[6:])["choices"][0]["finish_reason"] for line in rest[:-1]]
+    assert reasons.count("length") == 16
+    assert rest[-1] == "data: [DONE]"
+    assert server.process.wait(20) == 0
 
 
 def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -23,6 +24,7 @@ from pagoda.api.stats_log import log_throughput
 from pagoda.engine.async_llm import EngineStartError
 
 _GRACE_SECONDS = 5  #: for connections to take their last bytes
+_LOOK_SECONDS = 0.05  #: between two looks whether running requests have ended
 
 
 def run(
@@ -69,7 +71,7 @@ async def _serve(
         ws="none",
         server_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=max(_GRACE_SECONDS, round(settings.shutdown_timeout)),
+        timeout_graceful_shutdown=_GRACE_SECONDS,
         ssl_keyfile=settings.ssl_keyfile,
         ssl_certfile=settings.ssl_certfile,
     )
@@ -135,6 +137,10 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._state.closed = True
+        last = time.monotonic() + self._state.settings.shutdown_timeout
+        while self._state.load and time.monotonic() < last and not self.force_exit:
+            await asyncio.sleep(_LOOK_SECONDS)
         self._state.drain()
         await super().shutdown(sockets)
 

@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 class ServerState:
     """One server's models, settings, metrics, and whether it is shutting down.
 
-    load: requests for models' answers that are being worked on. told: lines that the log has once.
+    load: requests for models' answers that are being worked on. closed: no new ones are taken. told: lines
+    that the log has once.
     checks: threads that see whether constraints can be compiled: some take long, and others must not wait.
     """
 
@@ -32,6 +33,7 @@ class ServerState:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     created: int = field(default_factory=lambda: int(time.time()))
     load: int = 0
+    closed: bool = False
     told: set[str] = field(default_factory=set)
     checks: Executor = field(default_factory=lambda: ThreadPoolExecutor(8, "pagoda-check"))
 
@@ -42,13 +44,14 @@ class ServerState:
             _log.warning(line)
 
     def drain(self) -> None:
-        """From now on nothing new begins and nobody waits for a model: the server ends."""
+        """From now on nothing new begins, nobody waits for a model and what runs is cut: the server ends."""
+        self.closed = True
         self.draining.set()
         self.models.close()
 
     def check_serving(self) -> None:
         """Raises ApiError 503 while the server ends."""
-        if self.draining.is_set():
+        if self.closed:
             raise unavailable("The server is shutting down.")
 
     async def lease(self, model: str | None) -> Lease:

@@ -27,7 +27,7 @@ async def health(request: Request) -> Response:
     The first model decides. One that was unloaded is loaded again by the next request, so it counts as well.
     """
     state = state_of(request)
-    if state.draining.is_set():
+    if state.closed:
         return json_response({"status": "dead", "reason": "the server is shutting down"}, 503)
     model = state.models.default
     llm = model.loaded_llm
