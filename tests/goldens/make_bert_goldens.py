@@ -6,9 +6,9 @@ hand, once:
 
 `bert` is a folder as sentence-transformers makes it (mean, normalised) with bfloat16 weights;
 `bert_classifier` a cross-encoder with one label, float16 weights and the other GELU. Weights are random from
-a seed. golden.npz holds `tokens` and `segments` (prompts as rows padded with -1) and, computed in float32 with
-these weights, `states` (the last hidden states of all tokens, one prompt after another) or `scores` (a row a
-prompt).
+a seed. golden.npz holds `tokens` and `segments` (prompts as rows padded with -1) and, computed in float32
+with these weights, `states` (the last hidden states of all tokens, one prompt after another) or `scores`
+(a row a prompt).
 """
 
 from __future__ import annotations
