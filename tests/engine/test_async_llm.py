@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ from pagoda.engine.async_llm import (
 )
 from pagoda.engine.config import EngineConfig
 from pagoda.engine.outputs import RequestOutput
-from pagoda.engine.params import SamplingParams
+from pagoda.engine.params import SamplingParams, StructuredOutputsParams
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -195,6 +196,10 @@ class TestStreams:
             llm.generate("\ud800", LONG, "r")
         with pytest.raises(PromptError, match="at least"):
             llm.generate("x" * 10**6, LONG, "r")
+        grammar = SamplingParams(structured_outputs=StructuredOutputsParams(grammar="start: <|nothing|>"))
+        with pytest.raises(PromptError, match="unknown special token") as caught:
+            await collect(llm, grammar)
+        assert caught.value.parameter == "structured_outputs"
         assert llm.status == "ready"
 
 
@@ -209,6 +214,15 @@ class TestDeaths:
             assert (mortal.status, mortal.status_reason) == ("ready", None)
             assert mortal.stats.restarts == 1
             assert mortal.stats.generation_tokens >= 599, "counters go on"
+
+    async def test_a_grammar_goes_on_where_it_was(self, mortal: AsyncLLM) -> None:
+        numbers = StructuredOutputsParams(regex=r"([0-9]{3}-){40}")
+        params = SamplingParams(temperature=1.0, seed=3, max_tokens=300, structured_outputs=numbers)
+        undisturbed = await collect(mortal, params)
+        disturbed = await collect(mortal, params, when=once(50, lambda: kill(mortal)))
+        assert disturbed[:2] == undisturbed[:2]
+        assert re.fullmatch(r"([0-9]{3}-){40}", disturbed[1])
+        assert disturbed[2].outputs[0].finish_reason == "stop"
 
     async def test_everyone_goes_on(self, mortal: AsyncLLM) -> None:
         params = [

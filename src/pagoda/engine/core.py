@@ -157,10 +157,14 @@ class EngineCore:
             self._grammars.wait([future for _, future in self._compiling.values()], _GRAMMAR_WAIT)
         ready = [(request, future) for request, future in self._compiling.values() if future.done()]
         for request, future in ready:
+            compiled = future.result()
+            if isinstance(compiled, Exception):
+                self._fail(request, compiled, deltas)
+                continue
             try:
                 if request.guide is not None:
-                    request.guide.begin(future.result().deep_copy(), request.output_token_ids)
-            except Exception as error:
+                    request.guide.begin(compiled.deep_copy(), request.output_token_ids)
+            except GrammarError as error:
                 self._fail(request, error, deltas)
                 continue
             del self._compiling[request.id]

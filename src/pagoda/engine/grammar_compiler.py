@@ -50,8 +50,8 @@ class GrammarCompiler:
         self._bits = np.empty((0, 0), np.uint32)
 
     def compile(self, params: StructuredOutputsParams, eos_token_ids: Sequence[int]) -> Future[Any]:
-        """The compiled grammar (an llguidance.LLMatcher to copy), now or later. The future raises
-        GrammarError for what cannot be compiled, CheckpointError for a model without a tokenizer.
+        """The compiled grammar (an llguidance.LLMatcher to copy), now or later; or, as the future's result,
+        the GrammarError or CheckpointError that says why there is none.
 
         eos_token_ids: the model's, which end an answer where the grammar is satisfied; the same each time.
         """
@@ -62,7 +62,7 @@ class GrammarCompiler:
             return future
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="pagoda-grammar")
-        future = self._compiled[key] = self._pool.submit(self._compile, params, tuple(eos_token_ids))
+        future = self._compiled[key] = self._pool.submit(self._try_compiling, params, tuple(eos_token_ids))
         self._bytes_kept += len(key)
         while len(self._compiled) > 1 and (len(self._compiled) > _CACHED or self._bytes_kept > _CACHED_BYTES):
             forgotten, _ = self._compiled.popitem(last=False)
@@ -120,6 +120,13 @@ class GrammarCompiler:
     def _mask_size(self) -> int:
         """One place more than the vocabulary: what stands for the end in a model that has no end token."""
         return self._vocab_size + 1
+
+    def _try_compiling(self, params: StructuredOutputsParams, eos_token_ids: tuple[int, ...]) -> Any:
+        try:
+            return self._compile(params, eos_token_ids)
+        except Exception as error:
+            # Kept without its traceback, whose frames would hold the engine beyond its end.
+            return error.with_traceback(None)
 
     def _compile(self, params: StructuredOutputsParams, eos_token_ids: tuple[int, ...]) -> Any:
         from pagoda.engine.grammar import parser_limits
