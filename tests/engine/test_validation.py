@@ -18,7 +18,7 @@ def test_a_prompt_that_leaves_no_room_in_the_words_clients_look_for() -> None:
     assert str(caught.value) == (
         "This model's maximum context length is 100 tokens. However, you requested 20 output tokens and your "
         "prompt contains 90 input tokens, for a total of 110 tokens. Please reduce the length of the input "
-        "prompt or the number of requested output tokens."
+        "prompt or the number of requested output tokens. (parameter=input_tokens, value=90)"
     )
 
 

@@ -100,16 +100,23 @@ def check_text(text: str, params: SamplingParams, *, max_model_len: int) -> None
     at_least = -(-len(text) // _LONGEST_TOKEN)
     if at_least >= max_model_len:
         wanted = params.max_tokens if params.max_tokens is not None else max(1, params.min_tokens)
-        raise PromptError("input_tokens", context_message(max_model_len, wanted, at_least, "at least "))
+        message = context_message(
+            max_model_len, wanted, at_least, "at least ", f"input_text, value={len(text)}"
+        )
+        raise PromptError("input_text", message)
 
 
-def context_message(max_model_len: int, wanted: int, count: int, bound: str = "") -> str:
-    """The sentence by which clients recognise a prompt that does not fit; `bound` is "" or "at least "."""
+def context_message(
+    max_model_len: int, wanted: int, count: int, bound: str = "", parameter: str | None = None
+) -> str:
+    """The sentence by which clients recognise a prompt that does not fit; `bound` is "" or "at least ".
+    parameter: what is at fault, and its value.
+    """
     return (
         f"This model's maximum context length is {max_model_len} tokens. However, you requested {wanted} "
         f"output tokens and your prompt contains {bound}{count} input tokens, for a total of "
         f"{bound}{wanted + count} tokens. Please reduce the length of the input prompt or the number of "
-        "requested output tokens."
+        f"requested output tokens. (parameter={parameter or f'input_tokens, value={count}'})"
     )
 
 

@@ -20,7 +20,8 @@ def prepare_messages(
     """Copies of `messages` as templates expect them. Raises MessageError.
 
     Lists of text parts are joined by newlines, an absent content becomes "", the JSON text of tool call
-    arguments becomes a mapping, and `developer` becomes `system` unless keep_developer.
+    arguments becomes a mapping (what is no JSON stays), and `developer` becomes `system` unless
+    keep_developer.
     """
     if not messages:
         raise MessageError("messages must not be empty; send at least one message.")
@@ -77,10 +78,15 @@ def _tool_call(call: Any, index: int) -> dict[str, Any]:
         raise MessageError(f"messages[{index}].tool_calls has an entry without a function.")
     arguments = function.get("arguments")
     if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments) if arguments.strip() else {}
-        except ValueError as error:
-            raise MessageError(
-                f"messages[{index}].tool_calls has arguments that are not JSON: {error}."
-            ) from error
+        arguments = _parsed_arguments(arguments)
     return {**call, "function": {**function, "arguments": arguments if arguments is not None else {}}}
+
+
+def _parsed_arguments(text: str) -> Any:
+    """The JSON value; the text itself where a model wrote something else, so that a conversation can go on
+    after an answer that broke off.
+    """
+    try:
+        return json.loads(text) if text.strip() else {}
+    except ValueError:
+        return text
