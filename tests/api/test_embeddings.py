@@ -341,3 +341,15 @@ async def test_a_model_that_generates_makes_no_vectors(generating: httpx.AsyncCl
         message, param = await refused(generating, path, **body)
         assert message.startswith("The model `m` does not support")
         assert param == "model"
+
+
+async def test_requests_are_counted(client: httpx.AsyncClient) -> None:
+    async def counter(name: str) -> float:
+        lines = (await client.get("/metrics")).text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+    done = await counter('vllm:request_success_total{engine="0",finished_reason="stop"')
+    tokens = await counter("vllm:request_prompt_tokens_sum")
+    await post(client, "/v1/embeddings", input=["cat", "dog"])
+    assert await counter('vllm:request_success_total{engine="0",finished_reason="stop"') == done + 2
+    assert await counter("vllm:request_prompt_tokens_sum") == tokens + 6

@@ -83,6 +83,14 @@ class ModelMetrics:
         if times is not None:
             self._observe_times(times, longest)
 
+    def observe_pooling(self, prompt_tokens: int, seconds: float, reason: str) -> None:
+        """A prompt of a pooling engine has ended, so long after it came."""
+        self._reasons.update((reason,))
+        self.prompt_tokens.observe(prompt_tokens)
+        self._computed_tokens += prompt_tokens
+        self.computed_prompt_tokens.observe(prompt_tokens)
+        self.e2e_latency.observe(seconds)
+
     def _observe_times(self, times: RequestMetrics, longest: int) -> None:
         if times.first_token_time is None:
             return

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pagoda.api.errors import bad_request
 from pagoda.api.model_pool import Lease
 from pagoda.api.protocol.pooling import MAX_INPUTS, Inputs, PoolingFields
-from pagoda.engine.async_llm import AsyncLLM
+from pagoda.engine.async_llm import AsyncLLM, RequestFailedError
 from pagoda.engine.config import PoolingInfo
 from pagoda.engine.messages import PoolingTask
 from pagoda.engine.pooling_inputs import PoolingInput, PoolingPrompt, Truncation, read_prompts
@@ -74,21 +75,33 @@ async def read_inputs(
 
 
 async def run(
-    llm: AsyncLLM,
+    lease: Lease,
     inputs: Sequence[PoolingInput],
     request_id: str,
-    params: PoolingTask,
+    task: PoolingTask,
     request: PoolingFields | None = None,
 ) -> list[Array]:
-    """The vectors of all inputs; the first failure ends the others."""
+    """The vectors of all inputs, entered into /metrics; the first failure ends the others."""
     priority = (request.priority if request else None) or 0
     user = (request.user if request else None) or ""
-    tasks = [
-        asyncio.ensure_future(
-            llm.embed(prompt, f"{request_id}-{number}", params, priority=priority, user=user)
-        )
-        for number, prompt in enumerate(inputs)
-    ]
+    metrics = lease.model.metrics
+    started = time.monotonic()
+
+    async def embed(number: int, prompt: PoolingInput) -> Array:
+        reason = "abort"
+        try:
+            vector = await lease.llm.embed(
+                prompt, f"{request_id}-{number}", task, priority=priority, user=user
+            )
+            reason = "stop"
+            return vector
+        except RequestFailedError:
+            reason = "error"
+            raise
+        finally:
+            metrics.observe_pooling(len(prompt.token_ids), time.monotonic() - started, reason)
+
+    tasks = [asyncio.ensure_future(embed(number, prompt)) for number, prompt in enumerate(inputs)]
     try:
         return list(await asyncio.gather(*tasks))
     finally:

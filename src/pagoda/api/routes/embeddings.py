@@ -97,7 +97,7 @@ async def _embeddings(http: Request, lease: Lease, body: EmbeddingRequest) -> di
     inputs = await _inputs(lease, body)
     identity = response_id("embd", http.headers, body)
     params = PoolingTask(normalize=body.normalize)
-    vectors = await run(lease.llm, inputs, identity, params, body)
+    vectors = await run(lease, inputs, identity, params, body)
     return {
         **_head(identity, lease),
         "data": [
@@ -120,7 +120,7 @@ async def _pooling(http: Request, lease: Lease, body: PoolingRequest) -> dict[st
     inputs = await _inputs(lease, body)
     identity = response_id("pool", http.headers, body)
     params = PoolingTask(every_token=every_token, normalize=body.normalize)
-    vectors = await run(lease.llm, inputs, identity, params, body)
+    vectors = await run(lease, inputs, identity, params, body)
     if classifies:
         from pagoda.engine.vectors import activated
 
@@ -143,7 +143,7 @@ async def _classes(http: Request, lease: Lease, body: ClassifyRequest) -> dict[s
         raise bad_request(f"The model `{lease.name}` does not support Classification API.", "model")
     inputs = await _inputs(lease, body)
     identity = response_id("classify", http.headers, body)
-    outputs = await run(lease.llm, inputs, identity, PoolingTask(), body)
+    outputs = await run(lease, inputs, identity, PoolingTask(), body)
     activation = "identity" if body.use_activation is False else info.activation
     data = []
     for index, output in enumerate(outputs):
@@ -163,7 +163,7 @@ async def _cohere(http: Request, lease: Lease, body: CohereEmbedRequest) -> dict
     truncation = Truncation(limit, "left" if body.truncate == "START" else "right")
     inputs = await read_inputs(lease.llm, listed(body.texts, "texts"), truncation)
     identity = response_id("embd", http.headers, body)
-    vectors = await run(lease.llm, inputs, identity, PoolingTask())
+    vectors = await run(lease, inputs, identity, PoolingTask())
     vectors = [shortened(vector, body.output_dimension) for vector in vectors]
     kinds = body.embedding_types or ["float"]
     tokens = usage(inputs)["prompt_tokens"]

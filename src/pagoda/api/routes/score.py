@@ -128,12 +128,12 @@ async def score_pairs(
         )
     if info.labels:
         inputs = await read_inputs(llm, pairs, truncation_of(body))
-        outputs = await run(llm, inputs, identity, PoolingTask(), body)
+        outputs = await run(lease, inputs, identity, PoolingTask(), body)
         activation = info.activation if activate else "identity"
         return [float(activated(output, activation)[0]) for output in outputs], inputs
     texts = list(dict.fromkeys(text for pair in pairs for text in pair))
     inputs = await read_inputs(llm, texts, truncation_of(body))
-    vectors = dict(zip(texts, await run(llm, inputs, identity, PoolingTask(), body), strict=True))
+    vectors = dict(zip(texts, await run(lease, inputs, identity, PoolingTask(), body), strict=True))
     return [cosine(vectors[first], vectors[second]) for first, second in pairs], inputs
 
 
