@@ -22,7 +22,7 @@ from pagoda.api.state import ServerState, state_of
 router = APIRouter(tags=["development"], responses={503: {"model": ErrorResponse}})
 
 
-@router.post("/sleep", summary="Free the memory of all models")
+@router.post("/sleep", summary="Free the memory of all models", response_class=Response)
 async def sleep(
     request: Request,
     level: Annotated[int, Query(ge=1, le=2)] = 1,
@@ -36,7 +36,7 @@ async def sleep(
     return Response()
 
 
-@router.post("/wake_up", summary="Load again what sleeps")
+@router.post("/wake_up", summary="Load again what sleeps", response_class=Response)
 async def wake_up(
     request: Request, tags: Annotated[list[Literal["weights", "kv_cache"]] | None, Query()] = None
 ) -> Response:
@@ -50,7 +50,7 @@ async def is_sleeping(request: Request) -> dict[str, bool]:
     return {"is_sleeping": state_of(request).models.is_sleeping}
 
 
-@router.post("/reset_prefix_cache", summary="Forget cached prompts")
+@router.post("/reset_prefix_cache", summary="Forget cached prompts", response_class=Response)
 async def reset_prefix_cache(request: Request) -> Response:
     """Of every loaded model; blocks that running requests hold stay."""
     for model in state_of(request).models.list():
@@ -60,8 +60,10 @@ async def reset_prefix_cache(request: Request) -> Response:
     return Response()
 
 
-@router.post("/reset_mm_cache", summary="Does nothing: there is no cache of images")
-@router.post("/reset_encoder_cache", summary="Does nothing: there is no cache of encoders")
+@router.post("/reset_mm_cache", summary="Does nothing: there is no cache of images", response_class=Response)
+@router.post(
+    "/reset_encoder_cache", summary="Does nothing: there is no cache of encoders", response_class=Response
+)
 async def reset_other_cache() -> Response:
     return Response()
 

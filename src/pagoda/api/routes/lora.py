@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from pagoda.api.body import read_body
@@ -19,15 +19,19 @@ from pagoda.engine.forecast import ForecastError, forecast
 
 router = APIRouter(tags=["adapters"])
 
-_ERRORS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorResponse} for status in (400, 404, 503)}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+    401: {"description": "An API key is needed."},
+    **{status: {"model": ErrorResponse} for status in (400, 404, 413, 503)},
+}
 _WRONG = "InvalidUserInput"  #: vLLM's type of these errors
 
 
 @router.post(
     "/v1/load_lora_adapter",
     summary="Serve an adapter",
-    response_class=PlainTextResponse,
-    responses=_ERRORS,
+    response_class=Response,
+    responses=_RESPONSES,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -73,8 +77,8 @@ async def load_lora_adapter(http: Request) -> PlainTextResponse:
 @router.post(
     "/v1/unload_lora_adapter",
     summary="Serve an adapter no more",
-    response_class=PlainTextResponse,
-    responses=_ERRORS,
+    response_class=Response,
+    responses=_RESPONSES,
     openapi_extra={
         "requestBody": {
             "required": True,

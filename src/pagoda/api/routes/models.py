@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from pagoda.api.errors import json_response
@@ -10,10 +12,15 @@ from pagoda.api.protocol.common import ErrorResponse
 from pagoda.api.protocol.models import ModelCard, ModelList, ModelPermission
 from pagoda.api.state import ServerState, state_of
 
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "An API key is needed."},
+    503: {"model": ErrorResponse},
+}
+
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
-@router.get("", summary="The models that are served", responses={200: {"model": ModelList}})
+@router.get("", summary="The models that are served", responses={200: {"model": ModelList}, **_ERRORS})
 async def list_models(request: Request) -> Response:
     """Every name of every model, loaded or not. 503 until the first model is loaded."""
     state = state_of(request)
@@ -27,7 +34,7 @@ async def list_models(request: Request) -> Response:
 @router.get(
     "/{model:path}",
     summary="One model",
-    responses={200: {"model": ModelCard}, 404: {"model": ErrorResponse}},
+    responses={200: {"model": ModelCard}, 404: {"model": ErrorResponse}, **_ERRORS},
 )
 async def get_model(request: Request, model: str) -> Response:
     state = state_of(request)
