@@ -105,8 +105,8 @@ async def run(
     try:
         return list(await asyncio.gather(*tasks))
     finally:
-        for task in tasks:
-            task.cancel()
+        for each in tasks:
+            each.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
