@@ -71,6 +71,7 @@ class EngineCore:
             num_threads=self.info.num_threads,
         )
         self._compiling: dict[str, tuple[Request, Future[Any]]] = {}  # requests that wait for their grammar
+        self._num_guides = 0  # requests that have a guide
         self._requests: dict[str, Request] = {}
         self._arrivals = 0
         self._steps = 0
@@ -87,6 +88,7 @@ class EngineCore:
         request = Request(command, self._arrivals, self.info.max_model_len)
         self._arrivals += 1
         self._requests[request.id] = request
+        self._num_guides += request.guide is not None
         constraint = command.params.structured_outputs
         if constraint is None:
             self._scheduler.add(request)
@@ -96,9 +98,9 @@ class EngineCore:
 
     def abort(self, request_id: str) -> None:
         """Frees a request at once and confirms it in the next step; ids that are not known are ignored."""
-        request = self._requests.pop(request_id, None)
+        request = self._requests.get(request_id)
         if request is not None:
-            self._release(request)
+            self._forget(request)
             self._news.append(TokenDelta(request_id, [], "abort"))
 
     def reset_prefix_cache(self) -> None:
@@ -229,13 +231,13 @@ class EngineCore:
 
     def _masks(self, requests: list[Request], deltas: list[TokenDelta]) -> TokenMasks | None:
         """What may come next for those that have a say in it. Fails those whose grammar cannot go on."""
-        guided = [(row, request) for row, request in enumerate(requests) if request.guide is not None]
-        if not guided:
+        if not self._num_guides:
             return None
-        masks = self._grammars.masks([(row, request.guide) for row, request in guided if request.guide])
-        for _, request in guided:
-            if request.guide is not None and request.guide.problem is not None:
-                self._fail(request, GrammarError(request.guide.problem), deltas)
+        guided = [(row, request.guide) for row, request in enumerate(requests) if request.guide is not None]
+        masks = self._grammars.masks(guided)
+        for row, guide in guided:
+            if guide.problem is not None:
+                self._fail(requests[row], GrammarError(guide.problem), deltas)
         return masks
 
     def _accept(self, request: Request, sampled: Sampled, deltas: list[TokenDelta]) -> None:
@@ -271,8 +273,7 @@ class EngineCore:
             )
         )
         if finish_reason is not None:
-            del self._requests[request.id]
-            self._scheduler.finish(request)
+            self._forget(request)
 
     def _fail(self, request: Request, error: Exception, deltas: list[TokenDelta]) -> None:
         if request.finished:
@@ -280,10 +281,12 @@ class EngineCore:
         reason = " ".join(str(error).split()) or type(error).__name__
         refused = isinstance(error, GrammarError)
         deltas.append(TokenDelta(request.id, [], "error", error=reason, refused=refused))
-        del self._requests[request.id]
-        self._release(request)
+        self._forget(request)
 
-    def _release(self, request: Request) -> None:
+    def _forget(self, request: Request) -> None:
+        """Takes a request out, wherever it is."""
+        del self._requests[request.id]
+        self._num_guides -= request.guide is not None
         if self._compiling.pop(request.id, None) is None:
             self._scheduler.finish(request)
         request.finished = True

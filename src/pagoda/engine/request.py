@@ -41,6 +41,7 @@ class Request:
         "params",
         "priority",
         "prompt_logprobs",
+        "repetition",
         "root_hash",
         "row",
         "scheduled_time",
@@ -67,6 +68,7 @@ class Request:
         self.eos_ids = command.eos_token_ids
         self.banned_until_min = tuple(sorted(self.stop_ids | self.end_ids))
         self.guide = make_guide(command)
+        self.repetition = params.repetition_detection
         self.num_computed = 0
         self.num_cached = 0
         self.cached_reported = bool(command.generated)
@@ -122,14 +124,14 @@ class Request:
             return "stop", None
         if token_id in self.stop_ids:
             return "stop", token_id
-        if self.guide is not None:
-            self.guide.accept(token_id)
-            if self.guide.complete:
+        guide = self.guide
+        if guide is not None:
+            guide.accept(token_id)
+            if guide.complete:
                 return "stop", None
         if count >= self.max_output:
             return "length", None
-        repetition = self.params.repetition_detection
-        if repetition is not None and ends_in_repetition(self.output_token_ids, repetition):
+        if self.repetition is not None and ends_in_repetition(self.output_token_ids, self.repetition):
             return "repetition", "repetition_detected"
         if self.row.banned:
             self.row.banned = self._banned()
