@@ -7,6 +7,7 @@ with one line), then the engine process starts loading, and only then the web fr
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import socket
 from collections.abc import Sequence
@@ -119,7 +120,9 @@ def _serve(
 
     configure_logging(os.environ)
     llm = AsyncLLM.launch(engine_config(options, found[0]))
-    # From here on the engine loads in its own process while this one imports the web framework.
+    # From here on the engine loads in its own process while this one imports the web framework. Imports leave
+    # no garbage, so looking for it meanwhile would only cost a tenth of the time to ready.
+    gc.disable()
     from pagoda.api.server import run
 
     settings = server_settings(options, found[0])
@@ -128,6 +131,7 @@ def _serve(
     loading = LoadingProgress(f"Loading {name}")
 
     def announce() -> None:
+        gc.enable()
         loading.finish()
         say("\n".join(ready_lines(llm.info, name, address, options)))
         if options.open_browser:
