@@ -32,8 +32,8 @@ class Service:
     def url(self) -> str:
         return self.value("Chat")
 
-    def ask(self, key: str | None = None) -> dict[str, object]:
-        body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
+    def ask(self, key: str | None = None, model: str | None = None) -> dict[str, object]:
+        body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         request = urllib.request.Request(
             self.url + "/v1/chat/completions", json.dumps(body).encode(), headers=headers

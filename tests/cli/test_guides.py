@@ -184,3 +184,23 @@ def test_a_layer_of_the_user_s(tmp_path: Path, gguf: Path) -> None:
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(running.url + "/health", timeout=60)
         assert caught.value.code == 418
+
+
+def test_several_models_by_their_names(tmp_path: Path, gguf: Path, folder: Path) -> None:
+    with service(
+        tmp_path, "--model", f"first={gguf}", "--model", f"second={folder}", "--keep-alive", "-1"
+    ) as running:
+        assert running.value("Also").startswith("second ")
+        with urllib.request.urlopen(running.url + "/v1/models", timeout=60) as response:
+            assert [card["id"] for card in json.load(response)["data"]] == ["first", "second"]
+        assert running.ask()["model"] == "first"
+        assert running.ask(model="second")["model"] == "second"
+
+
+def test_dummy_weights_serve_without_a_file_of_weights(tmp_path: Path) -> None:
+    model = tiny_folder(tmp_path / "dummy", "qwen3")
+    for file in model.glob("*.safetensors*"):
+        file.unlink()
+    with service(tmp_path, str(model), "--load-format", "dummy", "-q", "int8") as running:
+        assert "int8" in running.value("Model")
+        assert running.ask()["object"] == "chat.completion"
