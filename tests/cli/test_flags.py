@@ -133,6 +133,10 @@ def test_the_model_may_stand_anywhere(tmp_path: Path) -> None:
     file.write_text("model: from-file\n")
     assert models(config=file) == ("from-file",)
     assert models("m", config=file) == ("m",)
+    file.write_text("model: [a=p, q]\n")
+    assert models(config=file) == ("a=p", "q")
+    file.write_text("model:\n  a: p\n  b: q\n")
+    assert models(config=file) == ("a=p", "b=q")
 
 
 YAML = """

@@ -60,7 +60,6 @@ class ServerSettings:
     return_tokens_as_token_ids: bool = False
     request_id_headers: bool = False
     tokenizer_info: bool = False
-    load_tracking: bool = True
     docs: bool = True
     log_requests: bool = False
     log_outputs: bool = False

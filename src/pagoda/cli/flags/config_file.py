@@ -26,7 +26,7 @@ def read_config_file(path: Path, table: Table) -> tuple[dict[str, Any], list[str
         if value is None:
             continue
         if name in _MODEL_KEYS:
-            models += [str(item) for item in (value if isinstance(value, list) else [value])]
+            models += _models(value)
             continue
         name, _, field = name.partition(".")
         flag = table.long(name)
@@ -43,6 +43,13 @@ def read_config_file(path: Path, table: Table) -> tuple[dict[str, Any], list[str
             raise WrongUsageError(f"{path}: {name}: {error}") from error
         values[flag.name] = read
     return values, models
+
+
+def _models(value: Any) -> list[str]:
+    """One model, a list of them, or an object of names and models."""
+    if isinstance(value, dict):
+        return [f"{name}={model}" for name, model in value.items()]
+    return [str(item) for item in (value if isinstance(value, list) else [value])]
 
 
 def _read(path: Path) -> dict[Any, Any]:
