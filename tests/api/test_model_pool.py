@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.helpers.engines import StillEngine, engine_info
 
 from pagoda.api import residency
 from pagoda.api.errors import ApiError
-from pagoda.api.model_pool import ModelPool, PoolLimits
+from pagoda.api.model_pool import Lease, ModelPool, PoolLimits
 from pagoda.api.pool_memory import Holding, memory_left
 from pagoda.api.served_model import ServedModel
 from pagoda.api.settings import ServerSettings
@@ -64,6 +65,11 @@ async def pool_of(*names: str, engines: Engines | None = None, sizes: Any = (), 
         await pool.shutdown()
 
 
+def request(work: Coroutine[Any, Any, Lease]) -> asyncio.Task[Lease]:
+    """Work of a request of its own: it has nothing of the context of others."""
+    return asyncio.create_task(work, context=Context())
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():
@@ -89,7 +95,7 @@ async def test_requests_wait_for_one_load_together() -> None:
     engines = Engines()
     engines.held.add("b")
     async with pool_of("a", "b", engines=engines) as pool:
-        waiting = [asyncio.create_task(pool.lease("b")) for _ in range(3)]
+        waiting = [request(pool.lease("b")) for _ in range(3)]
         await until(lambda: "b" in engines.made)
         assert residences(pool)["b"] == "loading"
         assert (await pool.lease("a")).name == "a"  # others go on
@@ -154,9 +160,9 @@ async def test_when_all_are_in_use_the_next_one_waits_and_newcomers_stand_in_lin
     engines = Engines()
     async with pool_of("a", "b", engines=engines, max_loaded=1) as pool:
         first = await pool.lease("a")
-        other = asyncio.create_task(pool.lease("b"))
+        other = request(pool.lease("b"))
         await until(lambda: pool.find("a").leaving)
-        newcomer = asyncio.create_task(pool.lease("a"))
+        newcomer = request(pool.lease("a"))
         await asyncio.sleep(0)
         assert not engines.made["a"][0].ended
         first.release()
@@ -167,6 +173,22 @@ async def test_when_all_are_in_use_the_next_one_waits_and_newcomers_stand_in_lin
         lease.release()
         assert (await newcomer).name == "a"
         assert engines.running() == {"a"}
+
+
+async def test_who_holds_a_model_gets_it_again_while_it_is_to_leave() -> None:
+    engines = Engines()
+    async with pool_of("a", "b", engines=engines, max_loaded=1) as pool:
+        first = await pool.lease("a")
+        other = request(pool.lease("b"))
+        await until(lambda: pool.find("a").leaving)
+        async with asyncio.timeout(5):
+            second = await pool.lease("a")  # of the same request, such as a batch of chats
+        first.release()
+        await asyncio.sleep(0)
+        assert engines.running() == {"a"}
+        second.release()
+        await other
+        assert engines.running() == {"b"}
 
 
 async def test_no_room_in_time_is_a_503_and_the_model_in_use_goes_on() -> None:
@@ -309,7 +331,7 @@ async def test_shutting_down_lets_nobody_wait() -> None:
     engines = Engines()
     engines.held.add("b")
     async with pool_of("a", "b", engines=engines) as pool:
-        waiting = asyncio.create_task(pool.lease("b"))
+        waiting = request(pool.lease("b"))
         await until(lambda: "b" in engines.made)
         pool.close()
         with pytest.raises(ApiError, match="shutting down"):

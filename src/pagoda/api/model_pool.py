@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,8 @@ class ModelPool:
         self._timers: dict[ServedModel, asyncio.TimerHandle] = {}
         self._asleep: frozenset[str] = frozenset()  # the tags that are still to be woken
         self._sleepers: list[ServedModel] = []
+        # Of the running task: who holds a model must get it again, or its leaving would wait for ever.
+        self._held: ContextVar[tuple[ServedModel, ...]] = ContextVar("models held", default=())
 
     @property
     def default(self) -> ServedModel:
@@ -207,10 +210,13 @@ class ModelPool:
         if self._asleep:
             raise unavailable("The server sleeps; POST /wake_up wakes it.")
         llm = model.loaded_llm
-        if llm is None or (model.leaving and not model.expected):
+        held = self._held.get()
+        if llm is None or (model.leaving and not model.expected and model not in held):
             return None
         if llm.status in ("ready", "degraded"):
             model.leases += 1
+            if model not in held:
+                self._held.set((*held, model))
             return Lease(model, self._released)
         if model is self.default:
             self.check_started()
