@@ -112,6 +112,8 @@ FIELDS: list[tuple[str, dict[str, Any], str | None, str]] = [
     (CHAT, {"bad_words": [""]}, "bad_words", "not empty"),
     (CHAT, {"bad_words": ["a"] * 10_000}, "bad_words", "at most 1024"),
     (CHAT, {"thinking_token_budget": -2}, "thinking_token_budget", "-1 for no limit"),
+    (CHAT, {"thinking_token_budget": 9}, "thinking_token_budget", "needs a model that reasons"),
+    (TEXT, {"thinking_token_budget": 9}, "thinking_token_budget", "is for chats"),
     (CHAT, {"truncate_prompt_tokens": 0}, "truncate_prompt_tokens", "at least 1"),
     (CHAT, {"truncation_side": "up", "truncate_prompt_tokens": 9}, "truncation_side", "'left' or 'right'"),
     (CHAT, {"repetition_detection": {"max_pattern_size": "x"}}, "repetition_detection", "Expected `int`"),
@@ -265,6 +267,31 @@ HARMLESS: dict[str, Any] = {
 def test_fields_that_change_nothing_are_accepted(http: httpx.Client) -> None:
     response = http.post(CHAT, json={"messages": HI, "max_completion_tokens": 2, **HARMLESS})
     assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [(CHAT, ChatCompletionRequest), (TEXT, CompletionRequest)], ids=["chat", "text"]
+)
+def test_null_is_as_good_as_nothing(http: httpx.Client, path: str, kind: type[GenerationRequest]) -> None:
+    needed = {"messages": HI} if path == CHAT else {"prompt": "hi"}
+    nothing = {name: None for name in kind.model_fields if name not in needed}
+    response = http.post(path, json={**nothing, **needed, "max_tokens": 2})
+    assert response.status_code == 200, response.text
+
+
+def test_a_preflight_and_a_probe(http: httpx.Client) -> None:
+    asked = {
+        "Origin": "https://app.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,x-stainless-lang,x-stainless-os",
+    }
+    allowed = http.options(CHAT, headers=asked)
+    assert allowed.status_code == 200
+    assert "x-stainless-os" in allowed.headers["access-control-allow-headers"].lower()
+    assert "POST" in allowed.headers["access-control-allow-methods"]
+    assert http.head("/").status_code == 200
+    refused = http.options(CHAT)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
 
 def test_the_server_goes_on_and_holds_nothing(http: httpx.Client, tiny_server: Server) -> None:

@@ -20,7 +20,9 @@ from pagoda.api.metric_families import Families
 from pagoda.api.model_metrics import ModelMetrics
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.completions import CompletionRequest
+from pagoda.api.responses import shows_usage
 from pagoda.api.sampling import Limits, cap_answer, chat_sampling, completion_sampling, model_defaults
+from pagoda.api.settings import ServerSettings
 from pagoda.engine.outputs import CompletionOutput, Logprob, RequestMetrics, RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.text.gguf_tokenizer import tokenizer_from_gguf
@@ -235,3 +237,13 @@ def test_any_bytes_are_json_or_a_400(raw: bytes) -> None:
         assert "\n" not in caught.value.message
     else:
         assert parse_json(raw) == expected
+
+
+def test_usage_is_shown_where_it_is_asked_for_or_forced() -> None:
+    settings = ServerSettings()
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    assert shows_usage(chat(stream=True), settings) == (False, False)
+    assert shows_usage(chat(stream=True, stream_options=options), settings) == (True, True)
+    alone = {"continuous_usage_stats": True}
+    assert shows_usage(chat(stream=True, stream_options=alone), settings) == (False, False)
+    assert shows_usage(chat(stream=True), ServerSettings(force_include_usage=True)) == (True, True)

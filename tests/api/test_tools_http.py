@@ -48,6 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("scripted")
     model = scripted_model(folder / "model", REPLIES)
     flags = ("--reasoning-parser", "qwen3", "--tool-call-parser", "hermes", "--enable-auto-tool-choice")
+    flags += ("--trust-request-chat-template", "--default-chat-template-kwargs", '{"greeting": "Dear"}')
     with scripted_server(model, folder / "server", *flags) as running:
         yield running
 
@@ -321,6 +322,21 @@ def test_a_budget_ends_the_reasoning(http: httpx.Client) -> None:
     choice = ask(http, "endless", thinking_token_budget=5, max_tokens=40)
     assert choice["message"]["reasoning"]
     assert len(choice["message"]["reasoning"]) < len("\nand so on and on")
+
+
+def test_templates_of_requests_and_defaults_of_the_server(http: httpx.Client) -> None:
+    fields: dict[str, Any] = {"return_prompt_text": True, "max_tokens": 1, "documents": [{"text": "D"}]}
+    fields["chat_template"] = "{{ greeting }} {{ messages[0].content }} {{ documents[0].text }} {{ more }}"
+    body = {"messages": [{"role": "user", "content": "me"}], **fields}
+    assert http.post(CHAT, json=body).json()["prompt_text"] == "Dear me D "
+    kwargs = {"greeting": "Hi", "more": "x"}
+    made = http.post(CHAT, json={**body, "chat_template_kwargs": kwargs}).json()
+    assert made["prompt_text"] == "Hi me D x"
+    tokens = http.post("/tokenize", json={**body, "chat_template_kwargs": kwargs}).json()
+    assert tokens["count"] == made["usage"]["prompt_tokens"]
+    refused = http.post(CHAT, json={**body, "chat_template": "{{ 1 / 0 }}"})
+    assert refused.status_code == 400
+    assert "division by zero" in refused.json()["error"]["message"]
 
 
 def test_a_prefill_is_gone_on_with(http: httpx.Client) -> None:

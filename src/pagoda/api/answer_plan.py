@@ -18,7 +18,7 @@ from pagoda.engine.messages import ReasoningTokens
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.reasoning import reasoning_tokens
 from pagoda.engine.structured_outputs import StructuredOutputsParams
-from pagoda.text.answers import keeps_special_tokens, make_answer_parser
+from pagoda.text.answers import detect_parsers, keeps_special_tokens, make_answer_parser
 from pagoda.text.parsing import AnswerParser
 from pagoda.text.tokenizer import Tokenizer
 from pagoda.text.tool_schema import (
@@ -44,6 +44,7 @@ class AnswerPlan:
     constraint: StructuredOutputsParams | None
     constraint_param: str
     reasoning: str | None
+    thinks: str | None  #: the parser that knows where reasoning ends, also where the text stays whole
     tool_parser: str | None
 
     @property
@@ -55,7 +56,7 @@ class AnswerPlan:
         self, tokenizer: Tokenizer, prompt: str, thinking: bool | None
     ) -> ReasoningTokens | None:
         """How the engine knows where the reasoning ends; None where there is none."""
-        return reasoning_tokens(self.reasoning, tokenizer, prompt, thinking)
+        return reasoning_tokens(self.thinks, tokenizer, prompt, thinking)
 
     def with_markers(
         self,
@@ -130,8 +131,26 @@ def plan_answer(model: ServedModel, settings: ServerSettings, request: ChatField
         constraint=constraint,
         constraint_param=param,
         reasoning=model.reasoning_parser,
+        thinks=_thinks(model, request),
         tool_parser=parser,
     )
+
+
+def _thinks(model: ServedModel, request: ChatFields) -> str | None:
+    """A budget for thinking is kept whether or not the server splits reasoning from the answer."""
+    if model.reasoning_parser is not None or not _limits_thinking(request):
+        return model.reasoning_parser
+    found, _ = detect_parsers(model.llm.tokenizer.chat_template or "")
+    if found is None:
+        raise bad_request(
+            "thinking_token_budget needs a model that reasons; --reasoning-parser says how it does.",
+            "thinking_token_budget",
+        )
+    return found
+
+
+def _limits_thinking(request: ChatFields) -> bool:
+    return request.thinking_token_budget is not None and request.thinking_token_budget >= 0
 
 
 def _check_parser(settings: ServerSettings, parser: str | None, choice: ToolChoice) -> None:

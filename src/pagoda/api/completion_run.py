@@ -163,6 +163,8 @@ async def _prepare(
     if llm.info.runner == "pooling":
         raise bad_request(f"The model `{lease.name}` does not support Completions API", "model")
     limits = Limits(llm.info.max_model_len, llm.info.vocab_size, settings.max_logprobs)
+    if request.thinking_token_budget is not None and request.thinking_token_budget >= 0:
+        raise bad_request("thinking_token_budget is for chats; leave it out.", "thinking_token_budget")
     tell_old_spellings(state, request)
     constraint = structured_outputs(request)
     params = completion_sampling(request, lease.model.sampling_defaults, limits, constraint)
