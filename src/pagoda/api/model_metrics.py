@@ -180,7 +180,8 @@ def collect_engine(
     }
     for name, (text, value) in gauges.items():
         families.gauge(f"vllm:{name}", text, labels, value)
-    waiting = {"capacity": stats.num_requests_waiting, "deferred": 0}
+    deferred = stats.num_requests_deferred
+    waiting = {"capacity": stats.num_requests_waiting - deferred, "deferred": deferred}
     for reason, value in waiting.items():
         families.gauge(
             "vllm:num_requests_waiting_by_reason",

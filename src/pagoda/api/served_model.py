@@ -137,6 +137,7 @@ class ServedModel:
                 added(llm.stats, self._past),
                 num_requests_running=0,
                 num_requests_waiting=0,
+                num_requests_deferred=0,
                 kv_cache_usage=0.0,
             )
             if llm.has_info:

@@ -131,6 +131,7 @@ class EngineCore:
         return EngineStats(
             num_requests_running=len(scheduler.running),
             num_requests_waiting=len(scheduler.waiting) + len(self._compiling),
+            num_requests_deferred=len(self._compiling),
             kv_cache_usage=scheduler.num_used_blocks / scheduler.pool.num_blocks,
             prompt_tokens=self._prompt_tokens,
             generation_tokens=self._generation_tokens,
