@@ -45,7 +45,9 @@ def test_valid_json_is_passed_on_unchanged(
 
 @settings(max_examples=100)
 @given(
-    text=damaged(json_objects.map(json.dumps), ('"', "\\", "{", "]", END, START, "\n", "</", ",", " ")),
+    text=damaged(
+        json_objects.map(json.dumps), ('"', "\\", "{", "]", END, START, "\n", "</", ",", " ", " " * 300)
+    ),
     data=st.data(),
 )
 def test_any_chunking_gives_the_same(text: str, data: st.DataObject) -> None:

@@ -12,7 +12,7 @@ OPEN = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\n"
 CLOSED = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
 UNOPENED = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
 CALL = '<tool_call>\n{"name": "list_files", "arguments": {"a": 1}}\n</tool_call>'
-MARKS = ("<think>", "</think>", "<tool_call>", "</think", "<th", "\n\n", CALL, "{")
+MARKS = ("<think>", "</think>", "<tool_call>", "</think", "<th", "\n\n", CALL, "{", " " * 70)
 
 answers = st.lists(st.sampled_from(("<think>", "</think>", "\n", "\n\n", CALL)) | plain_text, max_size=6).map(
     "".join

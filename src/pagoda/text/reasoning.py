@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from pagoda.text.markers import after_blanks, held_back
+from pagoda.text.markers import after_blanks, held_back, may_become
 
 START = "<think>"
 END = "</think>"
@@ -78,12 +78,12 @@ class ReasoningSplitter:
     def _split(self, text: str, final: bool) -> tuple[str, str]:
         self._held = ""
         if self._state == "start":
-            begun = text[after_blanks(text, 0) :]
-            if not final and START.startswith(begun):
+            begin = after_blanks(text, 0)
+            if not final and may_become(text, begin, START):
                 self._held = text
                 return "", ""
-            if begun.startswith(START):
-                text = begun[len(START) :]
+            if text.startswith(START, begin):
+                text = text[begin + len(START) :]
                 self._state = "reasoning"
             else:
                 self._state = "reasoning" if self._begins_in_reasoning else "content"

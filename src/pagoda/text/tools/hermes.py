@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pagoda.text.markers import may_become
 from pagoda.text.tools.json_call import JsonCall
 from pagoda.text.tools.stream import ToolParser
 
@@ -49,7 +50,7 @@ class HermesParser(ToolParser):
         if text.startswith(END, after):
             self.end_call()
             return after + len(END)
-        if final or not END.startswith(text[after:]):
+        if final or not may_become(text, after, END):
             self.end_call()
             return position
         return position

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 
+from pagoda.text.markers import may_become
 from pagoda.text.tools.json_value import JsonValue
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -141,7 +142,7 @@ class JsonCall:
         if end and self.name is None and self._found_name is not None:
             if text.startswith(end, position):  # the object's own bracket is missing
                 return self._close(position) - 1
-            if not final and end.startswith(text[position:]):
+            if not final and may_become(text, position, end):
                 self._waits = True
                 return position
         return self._fail(position)
@@ -162,14 +163,14 @@ class JsonCall:
 
     def _short_text(self, text: str, position: int, final: bool) -> tuple[str, int] | None:
         """A string and where it ends; None where more text is needed or it is none."""
-        match = _TEXT.match(text, position)
+        match = _TEXT.match(text, position, position + _LONGEST_NAME)
         if match is not None:
             try:
                 return json.loads(match[0], strict=False), match.end()
             except ValueError:
                 self._fail()
                 return None
-        if text[position] != '"' or final or len(text) - position > _LONGEST_NAME:
+        if text[position] != '"' or final or len(text) - position >= _LONGEST_NAME:
             self._fail()
         self._waits = True
         return None

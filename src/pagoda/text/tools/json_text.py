@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pagoda.text.markers import may_become
 from pagoda.text.tool_schema import tool_names
 from pagoda.text.tools.json_call import JsonCall
 from pagoda.text.tools.stream import ToolParser
@@ -51,7 +52,7 @@ class LlamaJsonParser(ToolParser):
     def _read_separator(self, text: str, position: int, final: bool) -> int:
         match = _SEPARATOR.match(text, position)
         after = match.end() if match else position
-        if not final and _TAG.startswith(text[after : after + len(_TAG)]) and text[after:] != _TAG:
+        if not final and may_become(text, after, _TAG):
             return position
         self.end_call()
         if text.startswith(("{", _TAG), after):

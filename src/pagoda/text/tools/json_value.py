@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from pagoda.text.markers import may_become
+
 _IN_STRING = re.compile(r'[^"\\\x00-\x1f<]+')
 _OUTSIDE = re.compile(r'[^"{}\[\],:<]+')
 _LITERAL = re.compile(r"[^\s,:{}\[\]\"<]+")
@@ -88,7 +90,7 @@ class JsonValue:
         if text.startswith(self._end, position):
             self._close(passed)
             return position
-        if not final and self._end.startswith(text[position:]):
+        if not final and may_become(text, position, self._end):
             return position
         passed.append("<")
         return position + 1
@@ -115,7 +117,7 @@ class JsonValue:
             ends = True
         else:
             ends = self._ends_string(text, after)
-            if not ends and not final and self._end and self._end.startswith(text[after:]):
+            if not ends and not final and may_become(text, after, self._end):
                 return position
         passed.append('"' if ends else '\\"')
         if ends:
@@ -157,13 +159,13 @@ class JsonValue:
         if end and text.startswith(end, position):
             after = _after_blanks(text, position + len(end))
             rest = text[after : after + len(self._start)]
-            if not final and rest != self._start and self._start.startswith(rest):
+            if not final and (may_become(text, after, self._start) or not rest):
                 return position
             if rest == self._start or (final and not rest):
                 passed.append('"')
                 self._close(passed)
                 return position
-        elif end and not final and end.startswith(text[position:]):
+        elif not final and may_become(text, position, end):
             return position
         passed.append("<")
         return position + 1

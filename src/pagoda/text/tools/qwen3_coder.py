@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pagoda.text.markers import after_blanks, held_back
+from pagoda.text.markers import after_blanks, held_back, may_become
 from pagoda.text.tool_schema import parameters_schema, tool_names
 from pagoda.text.tools.coercion import coerced, json_string, value_types
 from pagoda.text.tools.json_call import is_name
@@ -70,14 +70,14 @@ class Qwen3CoderParser(ToolParser):
             self._raw.append(text[position : after + len(_FUNCTION)])
             self._state = self._read_name
             return after + len(_FUNCTION)
-        if final or not _FUNCTION.startswith(text[after:]):
+        if final or not may_become(text, after, _FUNCTION):
             self.no_call("".join(self._raw))
         return position
 
     def _read_name(self, text: str, position: int, final: bool) -> int:
-        end = text.find(">", position)
+        end = text.find(">", position, position + _LONGEST_NAME)
         name = text[position:end].strip() if end >= 0 else ""
-        if is_name(name) and len(name) <= _LONGEST_NAME and (self._marked or name in self._names):
+        if is_name(name) and (self._marked or name in self._names):
             self.open_call(name)
             self.add_arguments("{")
             schema = parameters_schema(self.tools, name)
@@ -86,7 +86,7 @@ class Qwen3CoderParser(ToolParser):
             self._parameters = 0
             self._state = self._read_between
             return end + 1
-        if final or end >= 0 or len(text) - position > _LONGEST_NAME:
+        if final or end >= 0 or len(text) - position >= _LONGEST_NAME:
             self.no_call("".join(self._raw))
         return position
 
@@ -99,7 +99,7 @@ class Qwen3CoderParser(ToolParser):
             return len(text)
         marker = next((each for each in _BETWEEN if text.startswith(each, start)), None)
         if marker is None:
-            if not final and any(each.startswith(text[start:]) for each in _BETWEEN):
+            if not final and any(may_become(text, start, each) for each in _BETWEEN):
                 return start
             if final:
                 self._end_function(complete=False)
@@ -124,7 +124,7 @@ class Qwen3CoderParser(ToolParser):
         if text.startswith(_CALL_END, after):
             self.end_call()
             return after + len(_CALL_END)
-        if final or not _CALL_END.startswith(text[after:]):
+        if final or not may_become(text, after, _CALL_END):
             self.end_call()
         return position
 
@@ -158,7 +158,7 @@ class Qwen3CoderParser(ToolParser):
             self._end_value()
             self._state = self._read_between
             return match.end() if match[0].endswith(_PARAMETER_END) else match.start()
-        end = len(text) if final else len(text) - held_back(text[position:], _VALUE_ENDS)
+        end = len(text) if final else len(text) - held_back(text, _VALUE_ENDS, position)
         self._add_value(text[position:end])
         if final:  # the text breaks off: so do the arguments
             self.end_call()

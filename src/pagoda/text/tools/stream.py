@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,13 +24,15 @@ class ToolParser(ABC):
     ) -> None:
         self.tools = tools
         self._markers = tuple(markers)
+        self._marker = re.compile("|".join(map(re.escape, self._markers)))
         self._firsts = tuple({marker[0] for marker in markers})
         self._new_id = new_id
         self._text = ""  # not yet understood; short
         self._space: list[str] = []  # white space that a call may follow
         self._after_call = False
         self._in_content = True
-        self._delta = MessageDelta()
+        self._content: list[str] = []  # news
+        self._delta = MessageDelta()  # of calls
         self._calls = 0
 
     def push(self, text: str) -> MessageDelta:
@@ -43,12 +46,15 @@ class ToolParser(ABC):
     def finish(self) -> MessageDelta:
         """The rest, when no text follows. Called once."""
         self._read("", final=True)
-        if self._space and not self._after_call:
-            self._delta.content += "".join(self._space)
-        return self._delta
+        if not self._after_call:
+            self._content += self._space
+        return self._take()
 
     def _take(self) -> MessageDelta:
         delta, self._delta = self._delta, MessageDelta()
+        if self._content:
+            delta.content = "".join(self._content)
+            self._content.clear()
         return delta
 
     def _read(self, text: str, *, final: bool) -> None:
@@ -75,21 +81,21 @@ class ToolParser(ABC):
         """
 
     def _read_content(self, text: str, position: int, final: bool) -> int:
-        starts = [(found, marker) for marker in self._markers if (found := text.find(marker, position)) >= 0]
-        if starts:
-            start, marker = min(starts)
-            self.pass_content(text[position:start])
+        match = self._marker.search(text, position) if self._markers else None
+        if match is not None:
+            self.pass_content(text[position : match.start()])
             self._in_content = False
-            self.begin_call(marker)
-            return start + len(marker)
-        end = len(text) if final else len(text) - held_back(text[position:], self._markers)
+            self.begin_call(match[0])
+            return match.end()
+        end = len(text) if final else len(text) - held_back(text, self._markers, position)
         self.pass_content(text[position:end])
         return end
 
     def pass_content(self, text: str) -> None:
         body = text.rstrip(SPACE)
         if body:
-            self._delta.content += "".join(self._space) + body
+            self._content += self._space
+            self._content.append(body)
             self._space.clear()
             self._after_call = False
         if len(body) < len(text):
