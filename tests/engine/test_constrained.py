@@ -226,6 +226,11 @@ COMMANDS = [
         "thinks", [3, 3], max_tokens=60, temperature=1.0, seed=5,
         reasoning=REASONING, thinking_token_budget=9, **grammar(json=True),
     ),
+    add(
+        "may think", [3, 4], max_tokens=60, temperature=5.0, seed=6, thinking_token_budget=9,
+        reasoning=ReasoningTokens((THINK,), (END_THINK,), in_reasoning=True, optional=True),
+        **grammar(regex="[ab]{9,}"),
+    ),
 ]  # fmt: skip
 
 
@@ -289,6 +294,67 @@ def test_a_budget_ends_the_reasoning(budget: int) -> None:
         first = next(i for i in range(len(said)) if tuple(said[i : i + size]) == reasoning.end_token_ids)
         assert first <= budget + opened
         assert len(said) == 60, "it goes on after the reasoning"
+
+
+def optional(*start: bytes) -> ReasoningTokens:
+    return ReasoningTokens(
+        tuple(TEXTS.index(each) for each in start), (END_THINK,), in_reasoning=True, optional=True
+    )
+
+
+@pytest.mark.parametrize("start", [(b"<t>",), (b"<", b"t", b">")])
+def test_a_grammar_holds_at_once_for_an_answer_that_does_not_reason(start: tuple[bytes, ...]) -> None:
+    reasoning = optional(*start)
+    begun = set()
+    for seed in range(40):
+        _, deltas = answer(
+            max_tokens=120,
+            temperature=5.0,
+            seed=seed,
+            reasoning=reasoning,
+            thinking_token_budget=3,
+            **grammar(choice=["null", "true"]),
+        )
+        said = tokens(deltas)
+        assert deltas[-1].finish_reason == "stop"
+        if said[0] == reasoning.start_token_ids[0]:
+            begun.add("reasoning")
+            assert tuple(said[: len(start)]) == reasoning.start_token_ids
+            end = said.index(END_THINK)
+            assert end <= len(start) + 3
+            assert text_of(said[end + 1 :]) in ("null", "true")
+        else:
+            begun.add("text")
+            assert text_of(said) in ("null", "true")
+    assert begun == {"reasoning", "text"}
+
+
+def test_what_a_grammar_admits_is_no_opening() -> None:
+    for seed in range(10):
+        _, deltas = answer(
+            max_tokens=30,
+            temperature=1.0,
+            seed=seed,
+            reasoning=optional(b"<", b"t", b">"),
+            **grammar(choice=["<t>null", "</t>"]),
+        )
+        assert text_of(tokens(deltas)) in ("<t>null", "</t>")
+
+
+def test_no_budget_at_all_opens_and_ends_an_optional_reasoning() -> None:
+    for start in ((b"<t>",), (b"<", b"t", b">")):
+        reasoning = optional(*start)
+        _, deltas = answer(max_tokens=20, reasoning=reasoning, thinking_token_budget=0)
+        said = tokens(deltas)
+        assert tuple(said[: len(start) + 1]) == (*reasoning.start_token_ids, END_THINK)
+        assert len(said) == 20
+
+
+def test_a_budget_is_not_for_an_answer_that_does_not_reason() -> None:
+    free = tokens(answer(max_tokens=40)[1])
+    assert free[0] != THINK
+    watched = answer(max_tokens=40, reasoning=optional(b"<t>"), thinking_token_budget=3)[1]
+    assert tokens(watched) == free
 
 
 def test_no_budget_forces_nothing() -> None:

@@ -81,12 +81,15 @@ class GrammarCompiler:
         rows: list[int] = []
         matchers: list[tuple[Any, int]] = []
         forced: list[tuple[int, int]] = []
+        besides: list[tuple[int, int]] = []
         for row, guide in guides:
             token = guide.forced()
             if token is not None:
                 forced.append((len(rows), token))
             elif guide.wants_mask:
                 matchers.append((guide.matcher, len(rows)))
+                if guide.may_open_with is not None:
+                    besides.append((len(rows), guide.may_open_with))
             else:
                 continue
             rows.append(row)
@@ -98,6 +101,8 @@ class GrammarCompiler:
             bits[index, token // 32] = 1 << (token % 32)
         if matchers:
             self._fill(matchers, bits)
+        for index, token in besides:
+            bits[index, token // 32] |= 1 << (token % 32)
         return TokenMasks(rows, bits)
 
     def _fill(self, matchers: list[tuple[Any, int]], bits: npt.NDArray[np.uint32]) -> None:

@@ -36,25 +36,39 @@ class Guide:
     @property
     def grammar_waits(self) -> bool:
         """Whether a grammar will hold, but not yet: the reasoning goes on."""
-        return self.has_grammar and self._reasoning is not None and self._reasoning.is_open
+        watch = self._reasoning
+        return self.has_grammar and watch is not None and watch.is_open and not watch.undecided
 
     @property
     def wants_mask(self) -> bool:
         """Whether the grammar says what may come next."""
         return self.matcher is not None and not self.grammar_waits
 
+    @property
+    def may_open_with(self) -> int | None:
+        """A token that may come next beside those of the grammar: it would begin the reasoning."""
+        return None if self._reasoning is None else self._reasoning.may_open_with
+
     def forced(self) -> int | None:
-        """The one token that may come next while a reasoning over its budget is being ended."""
-        return None if self._reasoning is None else self._reasoning.forced()
+        """The one token that may come next while reasoning is being ended, or an opening finished."""
+        return None if self._reasoning is None else self._reasoning.forced(committed=self.has_grammar)
 
     def accept(self, token_id: int) -> None:
         """Takes a generated token. Raises GrammarError for one that the grammar does not admit."""
-        if self._reasoning is not None and self._reasoning.is_open:
-            self._reasoning.push(token_id)
-        elif self.matcher is not None:
+        watch = self._reasoning
+        if watch is not None and watch.is_open:
+            # What the grammar admits, too, is no opening of the reasoning but the answer.
+            if token_id == watch.may_open_with and self._admits(token_id):
+                watch.decline()
+            elif watch.push(token_id):
+                return
+        if self.matcher is not None:
             if not self.matcher.consume_token(token_id):
                 raise GrammarError(self.problem or "the grammar does not admit a token")
             self.complete = bool(self.matcher.is_stopped())
+
+    def _admits(self, token_id: int) -> bool:
+        return self.matcher is not None and self.matcher.validate_tokens([token_id]) == 1
 
     @property
     def problem(self) -> str | None:

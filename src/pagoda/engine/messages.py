@@ -17,12 +17,14 @@ class ReasoningTokens(msgspec.Struct, frozen=True):
 
     in_reasoning: the prompt leaves it open (or the model opens it itself), so that a grammar waits until
     end_token_ids have come one after another in the answer, and thinking_token_budget counts until then.
-    end_token_ids must not be empty.
+    end_token_ids must not be empty. optional: the answer reasons only if it begins with start_token_ids; a
+    grammar holds from the beginning for one that does not.
     """
 
     start_token_ids: tuple[int, ...]
     end_token_ids: tuple[int, ...]
     in_reasoning: bool
+    optional: bool = False
 
 
 class PoolingTask(msgspec.Struct, frozen=True):

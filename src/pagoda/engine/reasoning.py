@@ -12,8 +12,8 @@ def reasoning_tokens(
 ) -> ReasoningTokens | None:
     """None without a reasoning parser, or where the tokenizer cannot write the tags.
 
-    prompt, thinking: as for make_answer_parser. Where neither says whether the model thinks, it is taken to:
-    a model with such a parser opens its reasoning itself.
+    prompt, thinking: as for make_answer_parser. Where neither says whether the model thinks, its answer does,
+    by opening its reasoning itself or not (deepseek_r1's models need not open it).
     """
     if reasoning is None:
         return None
@@ -21,4 +21,6 @@ def reasoning_tokens(
     end = tokenizer.encode(END, add_special_tokens=False)
     if not end:
         return None
-    return ReasoningTokens(tuple(start), tuple(end), begins_reasoning(reasoning, prompt, thinking, True))
+    surely = begins_reasoning(reasoning, prompt, thinking)
+    perhaps = begins_reasoning(reasoning, prompt, thinking, True)
+    return ReasoningTokens(tuple(start), tuple(end), perhaps, optional=perhaps and not surely)

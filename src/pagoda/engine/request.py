@@ -133,7 +133,7 @@ class Request:
             return "length", None
         if self.repetition is not None and ends_in_repetition(self.output_token_ids, self.repetition):
             return "repetition", "repetition_detected"
-        if self.row.banned:
+        if self.row.banned or guide is not None:
             self.row.banned = self._banned()
         return None, None
 
