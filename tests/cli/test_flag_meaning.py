@@ -12,7 +12,7 @@ import pytest
 from pagoda.cli.errors import UsageError, WrongUsageError
 from pagoda.cli.flags import environment
 from pagoda.cli.flags.command_line import read_command_line
-from pagoda.cli.flags.flag import Effect
+from pagoda.cli.flags.flag import Effect, Flag, Kind
 from pagoda.cli.flags.given import read_given
 from pagoda.cli.flags.meaning import service_options
 from pagoda.cli.flags.table import SERVE
@@ -141,6 +141,48 @@ def test_what_cannot_be_done_is_said_in_one_line(arguments: list[str], words: li
     assert "\n" not in str(caught.value)
 
 
+#: values that change something, of flags whose kind does not tell one
+TELLING = {
+    "chat-template": "{{ x }}",
+    "convert": "embed",
+    "enable-prefix-caching": "false",
+    "executor": "reference",
+    "generation-config": "vllm",
+    "gpu-memory-utilization": "0.5",
+    "kv-cache-memory-bytes": "2G",
+    "load-format": "dummy",
+    "lora-modules": "a=b",
+    "middleware": "pagoda.api.auth.ApiKeyMiddleware",
+    "pooler-config": '{"pooling_type": "MEAN"}',
+    "quantization": "int4",
+    "reasoning-parser": "qwen3",
+    "rope-scaling": '{"factor": 2}',
+    "runner": "pooling",
+    "ssl-certfile": __file__,
+    "task": "embed",
+    "tool-call-parser": "hermes",
+    "web": "false",
+    "model": "other=m2",
+    "disable-log-requests": "false",
+    "disable-uvicorn-access-log": "false",
+}
+#: flags that work elsewhere, each with its own test
+ELSEWHERE = ("config", "hf-token", "download-dir", "ssl-keyfile", "tokenizer-mode", "logprobs-mode")
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [flag for flag in SERVE.flags() if flag.effect in (Effect.WORKS, Effect.OLD)],
+    ids=lambda flag: flag.name,
+)
+def test_every_flag_that_works_changes_something(flag: Flag) -> None:
+    if flag.name in ELSEWHERE:
+        return
+    usual = {Kind.SWITCH: "true", Kind.JSON: '{"a": 1}', Kind.TEXT: "avx2" if flag.name == "isa" else "word"}
+    value = TELLING.get(flag.name, usual.get(flag.kind, "7"))
+    assert options(f"--{flag.name}={value}") != options()
+
+
 def test_several_models_and_adapters(tmp_path: Path) -> None:
     given = read_given(read_command_line(["--model", "a=p", "--model", "org/b", "q"], SERVE), SERVE, {})
     found = service_options(given, SERVE)
@@ -187,6 +229,8 @@ def test_the_environment() -> None:
         "--kv-cache-memory-bytes", "1G", VLLM_CPU_KVCACHE_SPACE="2"
     ).engine.kv_cache_memory_bytes == (2**30)
     assert options(VLLM_LOG_STATS_INTERVAL="2.5").server.stats_log_seconds == 2.5
+    assert options(VLLM_ENGINE_ITERATION_TIMEOUT_S="90").engine.step_timeout == 90
+    assert options("--step-timeout", "9", VLLM_ENGINE_ITERATION_TIMEOUT_S="90").engine.step_timeout == 9
     for name, value in (("VLLM_CPU_KVCACHE_SPACE", "much"), ("VLLM_LOG_STATS_INTERVAL", "often")):
         with pytest.raises(UsageError, match=name):
             options(**{name: value})

@@ -24,6 +24,7 @@ COMMANDS = (
 )
 
 _OWN_GRAMMAR = {
+    "up": "Start the service and its chat in the browser.",
     "serve": "Serve models: OpenAI-compatible API and browser chat.",
     "run-batch": "Answer a file of requests (OpenAI's batch format).",
 }

@@ -15,7 +15,7 @@ from typing import Any
 from pagoda.cli.errors import WrongUsageError, is_user_error
 
 #: commands with the grammar of vLLM's (cli/flags); typer, which takes a while to import, has the others
-OWN_GRAMMAR = ("serve", "run-batch")
+OWN_GRAMMAR = ("up", "serve", "run-batch")
 
 
 def run(arguments: Sequence[str]) -> int:

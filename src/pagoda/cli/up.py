@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
 
-import typer
+from pagoda.cli.flags.up import UP
+from pagoda.cli.serving import run_serving
 
-from pagoda.cli.options import MODEL_HELP, Isa, MaxModelLen, Offline, QuantizationOption, Threads
+USAGE = """Usage: pagoda up [MODEL] [FLAGS]
+
+Start the service and its chat in the browser. Without MODEL a small chat model is fetched on first use.
+Reasoning is told apart from answers where the model's template marks it (--reasoning-parser auto). All
+flags of `pagoda serve` are accepted."""
 
 
-def command(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL", help=MODEL_HELP + " Default: a small chat model, fetched on first use."
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port to listen on; 0 takes a free one.")
-    ] = 8000,
-    open_browser: Annotated[bool, typer.Option("--open", help="Open the chat in a browser.")] = False,
-    max_model_len: MaxModelLen = None,
-    quantization: QuantizationOption = None,
-    threads: Threads = None,
-    isa: Isa = None,
-    offline: Offline = False,
-) -> int:
-    """Start the service and its chat in the browser."""
-    from pagoda.api.settings import ServerSettings
-    from pagoda.cli.service import ModelChoice, ServiceOptions, run_service
-    from pagoda.cli.settings import api_keys
-    from pagoda.engine.config import EngineConfig
+def run(arguments: Sequence[str]) -> int:
+    """Serves until it is told to stop; returns the exit code. Raises what main turns into one line."""
     from pagoda.hub import DEFAULT_MODEL
 
-    return run_service(
-        ServiceOptions(
-            models=(ModelChoice(model or DEFAULT_MODEL),),
-            engine=EngineConfig(
-                model_path="",
-                max_model_len=max_model_len,
-                quantization=quantization.value if quantization else None,
-                num_threads=threads,
-                isa=isa.value if isa else None,
-            ),
-            server=ServerSettings(api_keys=api_keys(None), reasoning_parser="auto"),
-            host=host,
-            port=port,
-            open_browser=open_browser,
-            offline=offline,
-        )
-    )
+    defaults = ["--reasoning-parser", "auto"]
+    return run_serving(arguments, UP, USAGE, default_model=DEFAULT_MODEL, defaults=defaults)

@@ -422,6 +422,16 @@ OWN = Group(
             help="Most memory of all loaded models together, such as 8G.",
         ),
         Flag(
+            name="step-timeout",
+            kind=Kind.NUMBER,
+            own=True,
+            metavar="SECONDS",
+            least=0,
+            target="engine.step_timeout",
+            default="$VLLM_ENGINE_ITERATION_TIMEOUT_S, else 600",
+            help="An engine that is stuck in a step for so long is replaced; 0: never.",
+        ),
+        Flag(
             name="max-body-bytes",
             kind=Kind.COUNT,
             own=True,

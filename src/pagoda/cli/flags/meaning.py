@@ -61,6 +61,9 @@ def _engine_fields(given: Given) -> dict[str, Any]:
     pooler = given.values.get("pooler-config")
     if pooler is not None:
         found |= _pooling(pooler)
+    stuck = given.environ.get("VLLM_ENGINE_ITERATION_TIMEOUT_S")
+    if stuck and "step-timeout" not in given.values:
+        found["step_timeout"] = _number("VLLM_ENGINE_ITERATION_TIMEOUT_S", stuck, "seconds")
     space = given.environ.get("VLLM_CPU_KVCACHE_SPACE")
     if space and not {"kv-cache-memory-bytes", "gpu-memory-utilization"} & given.values.keys():
         gibibytes = _number("VLLM_CPU_KVCACHE_SPACE", space, "GiB")
