@@ -11,7 +11,7 @@ from pagoda.hub.errors import HubError
 from pagoda.hub.hub_cache import HubName, cached_models, find_cached, is_complete_model
 from pagoda.hub.huggingface import obtain_from_hub
 from pagoda.hub.progress import SilentProgress
-from pagoda.hub.resolve import resolve
+from pagoda.hub.resolve import resolve, resolve_adapter
 
 SHARDS = {
     "model-00001-of-00002.safetensors": b"first shard",
@@ -26,6 +26,12 @@ REPOS = {
     "org/whole": FOLDER | EXTRAS,
     "org/gguf": {"tiny-Q8_0.gguf": b"eight", "tiny.Q4_0.gguf": b"four", "tiny-f16.gguf": b"half"},
     "org/bin": {"config.json": b"{}", "pytorch_model.bin": b"pickles"},
+    "org/adapter": {
+        "adapter_config.json": b"{}",
+        "adapter_model.safetensors": b"ab",
+        "tokenizer.json": b"{}",
+        "README.md": b"# hi",
+    },
     "org/old": {"config.json": b"{}", "model.safetensors": b"w"},
 }
 
@@ -146,3 +152,22 @@ def test_a_tag_that_fits_several_files_is_refused() -> None:
 def test_a_split_file_is_refused() -> None:
     with pytest.raises(HubError, match="split"):
         HubName("o/n", tag="Q8_0").pick_gguf(["a-Q8_0-00001-of-00002.gguf", "a-Q8_0-00002-of-00002.gguf"])
+
+
+def test_an_adapter_is_its_two_files(environ: dict[str, str]) -> None:
+    with fake_hub(FakeHub(REPOS)) as hub:
+        online = environ | {"HF_ENDPOINT": hub.url}
+        folder = resolve_adapter("org/adapter", progress=SilentProgress(), environ=online)
+        assert sorted(path.name for path in folder.iterdir()) == [
+            "adapter_config.json",
+            "adapter_model.safetensors",
+        ]
+        hub.requests.clear()
+        assert resolve_adapter("org/adapter", progress=SilentProgress(), environ=online) == folder
+        assert hub.requests == []
+        with pytest.raises(HubError, match=r"org/whole has no adapter_config\.json"):
+            resolve_adapter("org/whole", progress=SilentProgress(), environ=online)
+    assert resolve_adapter(str(folder), progress=SilentProgress(), environ=environ) == folder
+    for name, told in (("./absent", "there is no folder"), (str(folder.parent), "is not an adapter")):
+        with pytest.raises(HubError, match=told):
+            resolve_adapter(name, progress=SilentProgress(), environ=environ)

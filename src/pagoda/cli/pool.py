@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pagoda.api.settings import ServerSettings
+from pagoda.cli.console import progress_reporter
 from pagoda.cli.errors import UsageError
 from pagoda.engine.config import EngineConfig
-from pagoda.hub import LocalModel
+from pagoda.hub import HubError, LocalModel, resolve_adapter
 
 if TYPE_CHECKING:
     from pagoda.api.model_pool import ModelPool
@@ -65,7 +65,7 @@ def build_pool(
         config = further_config(options, model)
         own = replace(settings, chat_template=None)
         models.append(ServedModel((choice.name or model.name,), config, own, root=str(model.path)))
-    models += [_adapter(models, module) for module in options.lora_modules]
+    models += [_adapter(models, module, options.offline) for module in options.lora_modules]
     names = [name for model in models for name in model.names]
     for name in names:
         if names.count(name) > 1:
@@ -78,12 +78,14 @@ def build_pool(
     return ModelPool(models, limits)
 
 
-def _adapter(models: Sequence[ServedModel], module: LoraModule) -> ServedModel:
+def _adapter(models: Sequence[ServedModel], module: LoraModule, offline: bool) -> ServedModel:
     base = next((model for model in models if module.base is None or module.base in model.names), None)
     if base is None:
         raise UsageError(
             f"the adapter {module.name!r} names the base model {module.base!r}, which is not served"
         )
-    if not (Path(module.path).expanduser() / "adapter_config.json").is_file():
-        raise UsageError(f"the adapter {module.name!r}: {module.path} is no folder with adapter_config.json")
-    return base.with_adapter(module.name, str(Path(module.path).expanduser()))
+    try:
+        folder = resolve_adapter(module.path, progress=progress_reporter(), offline=offline)
+    except HubError as error:
+        raise UsageError(f"the adapter {module.name!r}: {error}") from error
+    return base.with_adapter(module.name, str(folder))

@@ -6,7 +6,7 @@ from pagoda.hub.catalog import CATALOG, DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, 
 from pagoda.hub.errors import HubError
 from pagoda.hub.home import DataFolderLock, models_dir, pagoda_home
 from pagoda.hub.progress import ProgressReporter, SilentProgress, format_bytes
-from pagoda.hub.resolve import LocalModel, resolve
+from pagoda.hub.resolve import LocalModel, resolve, resolve_adapter
 
 __all__ = [
     "CATALOG",
@@ -22,4 +22,5 @@ __all__ = [
     "models_dir",
     "pagoda_home",
     "resolve",
+    "resolve_adapter",
 ]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pagoda.hub.errors import HubError
 
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 QUANT_TAG = re.compile(r"(?:^|[-._])((?:I?Q\d|F16|BF16|F32|MXFP4)[A-Za-z0-9_]*)\.gguf$", re.IGNORECASE)
 _HUB_NAME = re.compile(
     r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::(?P<tag>[\w.-]+)|/(?P<file>[\w./-]+\.gguf))?"
@@ -74,6 +75,17 @@ def find_cached(name: HubName, environ: Mapping[str, str], revision: str = "main
 
     revision: a branch, a tag, or a whole commit.
     """
+    snapshot = _snapshot(name, environ, revision)
+    if snapshot is None:
+        return None
+    if name.wants_gguf:
+        files = [str(path.relative_to(snapshot)) for path in snapshot.rglob("*.gguf") if path.exists()]
+        picked = name.pick_gguf(files)
+        return snapshot / picked if picked else None
+    return snapshot if is_complete_model(snapshot) else None
+
+
+def _snapshot(name: HubName, environ: Mapping[str, str], revision: str) -> Path | None:
     base = cache_folder(environ) / ("models--" + name.repo.replace("/", "--"))
     try:
         commit = (base / "refs" / revision).read_text().strip()
@@ -81,12 +93,18 @@ def find_cached(name: HubName, environ: Mapping[str, str], revision: str = "main
         if not _COMMIT.fullmatch(revision):
             return None
         commit = revision
-    snapshot = base / "snapshots" / commit
-    if name.wants_gguf:
-        files = [str(path.relative_to(snapshot)) for path in snapshot.rglob("*.gguf") if path.exists()]
-        picked = name.pick_gguf(files)
-        return snapshot / picked if picked else None
-    return snapshot if is_complete_model(snapshot) else None
+    return base / "snapshots" / commit
+
+
+def find_cached_adapter(name: HubName, environ: Mapping[str, str], revision: str = "main") -> Path | None:
+    """The folder of an adapter when both of its files are in the cache, else None."""
+    snapshot = _snapshot(name, environ, revision)
+    return snapshot if snapshot is not None and is_adapter(snapshot) else None
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder has what an adapter as PEFT saves it consists of."""
+    return all((folder / file).is_file() for file in ADAPTER_FILES)
 
 
 def is_complete_model(folder: Path) -> bool:

@@ -10,13 +10,21 @@ import fnmatch
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagoda.hub.errors import DiskFullError, HubError
-from pagoda.hub.hub_cache import HubName, cache_folder, find_cached, quant_tag
+from pagoda.hub.hub_cache import (
+    ADAPTER_FILES,
+    HubName,
+    cache_folder,
+    find_cached,
+    find_cached_adapter,
+    quant_tag,
+)
 from pagoda.hub.network import probe
 from pagoda.hub.progress import ProgressReporter, format_bytes
 from pagoda.hub.store import hub_endpoint, hub_is_offline
@@ -39,6 +47,16 @@ POLL_SECONDS = 0.2
 INFO_SECONDS = 15.0
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a name stands for: how it is found whole in the cache, and which of its files are fetched (with
+    their sizes in bytes).
+    """
+
+    find: Callable[[HubName, Mapping[str, str], str], Path | None]
+    choose: Callable[[HubName, ModelInfo], dict[str, int]]
+
+
 def obtain_from_hub(
     name: HubName,
     progress: ProgressReporter,
@@ -47,14 +65,18 @@ def obtain_from_hub(
     refresh: bool = False,
     revision: str = "main",
     environ: Mapping[str, str] | None = None,
+    wanted: Wanted | None = None,
 ) -> Path:
     """The folder or GGUF file of `name`: from the cache, or fetched (and resumed) when it is not whole there.
+
+    wanted: a model where nothing else is said.
 
     A model that is in the cache causes no call to the network unless `refresh` asks for a newer one. Raises
     HubError with one line.
     """
     env = os.environ if environ is None else environ
-    cached = find_cached(name, env, revision)
+    wanted = wanted or MODEL
+    cached = wanted.find(name, env, revision)
     if cached is not None and not refresh:
         return cached
     if offline or hub_is_offline(env):
@@ -72,11 +94,16 @@ def obtain_from_hub(
             f"{name.repo} cannot be fetched from {endpoint}: {reason}; "
             "set HF_ENDPOINT to a mirror you can reach, or give a local folder or GGUF file"
         )
-    return _download(name, revision, endpoint, env, progress)
+    return _download(name, revision, endpoint, env, progress, wanted)
 
 
 def _download(
-    name: HubName, revision: str, endpoint: str, environ: Mapping[str, str], progress: ProgressReporter
+    name: HubName,
+    revision: str,
+    endpoint: str,
+    environ: Mapping[str, str],
+    progress: ProgressReporter,
+    wanted: Wanted,
 ) -> Path:
     if "HF_ENDPOINT" in environ:
         # The Xet protocol goes past mirrors to Hugging Face's own servers.
@@ -95,7 +122,7 @@ def _download(
         info = HfApi(endpoint=endpoint).model_info(
             name.repo, revision=revision, timeout=INFO_SECONDS, files_metadata=True
         )
-        files = _choose(name, info)
+        files = wanted.choose(name, info)
         cache = cache_folder(environ)
         _require_space(cache, sum(files.values()))
         with _watched(name, cache, sum(files.values()), progress):
@@ -152,6 +179,18 @@ def _choose(name: HubName, info: ModelInfo) -> dict[str, int]:
         if needed not in chosen:
             raise HubError(f"{name.repo} has no {needed}, which a model needs to be served")
     return chosen
+
+
+def _choose_adapter(name: HubName, info: ModelInfo) -> dict[str, int]:
+    sizes = {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or []}
+    for needed in ADAPTER_FILES:
+        if needed not in sizes:
+            raise HubError(f"{name.repo} has no {needed}, which an adapter needs")
+    return {file: sizes[file] for file in ADAPTER_FILES}
+
+
+MODEL = Wanted(find_cached, _choose)
+ADAPTER = Wanted(find_cached_adapter, _choose_adapter)
 
 
 def _literal(file: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pagoda.hub.catalog import CATALOG, CatalogEntry, find_entry, near_names
 from pagoda.hub.errors import HubError
 from pagoda.hub.home import models_dir, pagoda_home
-from pagoda.hub.hub_cache import HubName, find_cached
+from pagoda.hub.hub_cache import ADAPTER_FILES, HubName, find_cached, find_cached_adapter, is_adapter
 from pagoda.hub.progress import ProgressReporter
 
 KINDS = (
@@ -74,6 +74,33 @@ def resolve(
         hub_name, progress, offline=offline, refresh=refresh, revision=revision or "main", environ=env
     )
     return LocalModel(found, name, "hub")
+
+
+def resolve_adapter(
+    name: str,
+    *,
+    progress: ProgressReporter,
+    offline: bool = False,
+    environ: Mapping[str, str] | None = None,
+) -> Path:
+    """The folder of an adapter (LoRA, as PEFT saves it): a path, or a Hugging Face name that is fetched first
+    when it is not here. Raises HubError with one line.
+    """
+    path = Path(name).expanduser()
+    if path.exists():
+        if not is_adapter(path):
+            raise HubError(f"{path} is not an adapter: it needs {' and '.join(ADAPTER_FILES)}")
+        return path
+    hub_name = HubName.parse(name) if _may_be_hub_name(name) else None
+    if hub_name is None or hub_name.wants_gguf:
+        raise HubError(f"there is no folder {path}")
+    env = os.environ if environ is None else environ
+    cached = find_cached_adapter(hub_name, env)
+    if cached is not None:
+        return cached
+    from pagoda.hub.huggingface import ADAPTER, obtain_from_hub
+
+    return obtain_from_hub(hub_name, progress, offline=offline, environ=env, wanted=ADAPTER)
 
 
 def _may_be_hub_name(name: str) -> bool:
