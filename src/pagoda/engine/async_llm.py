@@ -44,7 +44,7 @@ class AsyncLLM:
         self.request_log: RequestLog | None = None
         self._supervisor = supervisor
         self._ids = count()
-        self._wakeups = Wakeups()
+        self._wakeups = Wakeups(supervisor)
         self._text: TextTools | None = None
         self._eos_token_ids: tuple[int, ...] = ()
 

@@ -103,17 +103,20 @@ class Generation:
 
 
 class Wakeups:
-    """Wakes all requests that have news in the event loop's next turn."""
+    """Wakes all requests that have news, once everything that came together was delivered."""
 
-    def __init__(self) -> None:
+    def __init__(self, supervisor: EngineSupervisor) -> None:
+        self._supervisor = supervisor
         self._marked: list[Generation] = []
+        supervisor.on_read = self.wake
 
     def mark(self, generation: Generation) -> None:
-        if not self._marked:
-            asyncio.get_running_loop().call_soon(self._wake)
+        """Has it woken with the news that are being read, else in the event loop's next turn."""
+        if not self._marked and not self._supervisor.reading:
+            asyncio.get_running_loop().call_soon(self.wake)
         self._marked.append(generation)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         marked, self._marked = self._marked, []
         for generation in marked:
             try:

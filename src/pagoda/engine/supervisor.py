@@ -64,6 +64,7 @@ class EngineSupervisor:
         self.info: EngineInfo | None = None
         self.stats = EngineStats()
         self.on_progress: Callable[[int, int], None] | None = None
+        self.on_read: Callable[[], None] = lambda: None  #: called after news that came together
         self.on_stats: Callable[[EngineStats, EngineStats], None] | None = None  #: counters before and after
         self._config = config
         self._start_process = start_process
@@ -81,6 +82,11 @@ class EngineSupervisor:
         self._failed_starts = 0
         self._delay = 0.0
         self._past = EngineStats()  # counters of processes that are gone
+
+    @property
+    def reading(self) -> bool:
+        """Whether news are being delivered, so that `on_read` follows."""
+        return self._connection is not None and self._connection.reading
 
     def start(self) -> None:
         """Starts the process; returns at once."""
@@ -173,7 +179,9 @@ class EngineSupervisor:
         self._watchdog = Watchdog(
             self._config.step_timeout, lambda: bool(self._in_engine), lambda: self._end_hung(process)
         )
-        self._connection = await EngineConnection.open(process.connection, self._on_report)
+        self._connection = await EngineConnection.open(
+            process.connection, self._on_report, lambda: self.on_read()
+        )
         watching = asyncio.create_task(self._watchdog.watch())
         try:
             await self._connection.closed.wait()
