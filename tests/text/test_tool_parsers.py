@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.text.pieces import (
+    Call,
     Message,
     cut,
     damaged,
@@ -215,6 +216,15 @@ def test_hermes_end_tags_may_be_missing() -> None:
     call = '<tool_call>\n{"name": "list_files", "arguments": {"a": 1}}'
     assert hermes(call) == [("list_files", '{"a": 1}')]
     assert hermes(f"{call}\n{call}\n</tool_call>") == [("list_files", '{"a": 1}')] * 2
+
+
+def test_hermes_several_objects_between_one_pair_of_tags() -> None:
+    first, second = (f'{{"name": "list_files", "arguments": {{"a": {number}}}}}' for number in (1, 2))
+    assert whole(f"<tool_call>\n{first}\n{second}\n</tool_call>", "hermes") == Message(
+        calls=[Call("call-0", "list_files", '{"a": 1}'), Call("call-1", "list_files", '{"a": 2}')]
+    )
+    message = whole(f"<tool_call>{first}\n{{x}}</tool_call>", "hermes")
+    assert (len(message.calls), message.content) == (1, "\n{x}</tool_call>")
 
 
 def test_text_between_calls_and_after_them_is_content() -> None:

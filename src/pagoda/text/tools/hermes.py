@@ -28,8 +28,15 @@ class HermesParser(ToolParser):
         self._raw = [marker]
 
     def read_call(self, text: str, position: int, final: bool) -> int:
-        if self._call.done:
-            return self._read_end(text, position, final)
+        while not self._in_content:
+            before = (position, self._call, self._call.done)
+            step = self._read_end if self._call.done else self._read_object
+            position = step(text, position, final)
+            if before == (position, self._call, self._call.done):
+                break
+        return position
+
+    def _read_object(self, text: str, position: int, final: bool) -> int:
         moved = self._call.read(text, position, final)
         if self._raw is not None:
             self._raw.append(text[position:moved])
@@ -39,17 +46,21 @@ class HermesParser(ToolParser):
         self.add_arguments(self._call.take())
         if self._call.failed:
             self.no_call("".join(self._raw or ()))
-        elif self._call.done:
-            return self._read_end(text, moved, final)
         return moved
 
     def _read_end(self, text: str, position: int, final: bool) -> int:
-        """The end tag, after white space and brackets too many; anything else is content again."""
+        """The end tag, after white space and brackets too many, or another object between the same tags;
+        anything else is content again.
+        """
         close = _CLOSE.match(text, position)
         after = close.end() if close else position
         if text.startswith(END, after):
             self.end_call()
             return after + len(END)
+        if text.startswith("{", after):
+            self._call = JsonCall(END, START)
+            self._raw = [text[position:after]]
+            return after
         if final or not may_become(text, after, END):
             self.end_call()
             return position
