@@ -8,11 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import BaseModel
 from tests.helpers.servers import Server
 
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.common import GenerationRequest
 from pagoda.api.protocol.completions import CompletionRequest
+from pagoda.api.protocol.generate import GenerateRequest
+from pagoda.api.protocol.tokenize import DetokenizeRequest, TokenizeRequest
 
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
@@ -330,16 +333,31 @@ STRANGE: list[Any] = [
 UNLISTED = {"modalities", "suffix", "thinking", "functions", "audio", "store"}
 
 
-@pytest.mark.parametrize(
-    ("path", "kind"), [(CHAT, ChatCompletionRequest), (TEXT, CompletionRequest)], ids=["chat", "text"]
-)
+ROUTES: list[tuple[str, type[BaseModel]]] = [
+    (CHAT, ChatCompletionRequest),
+    (TEXT, CompletionRequest),
+    ("/tokenize", TokenizeRequest),
+    ("/detokenize", DetokenizeRequest),
+    ("/inference/v1/generate", GenerateRequest),
+]
+
+
+@pytest.mark.parametrize(("path", "kind"), ROUTES, ids=lambda value: value if isinstance(value, str) else "")
 def test_no_value_of_any_field_is_a_failure_of_the_server(
-    http: httpx.Client, path: str, kind: type[GenerationRequest]
+    http: httpx.Client, path: str, kind: type[BaseModel]
 ) -> None:
+    rest: dict[str, Any] = {
+        "messages": HI,
+        "prompt": "hi",
+        "tokens": [65],
+        "token_ids": [65],
+        "max_tokens": 2,
+    }
+    if path == "/tokenize":
+        del rest["prompt"]
     for field in sorted({*kind.model_fields, *UNLISTED}):
         for value in STRANGE:
-            body = {"messages": HI, "prompt": "hi", "max_tokens": 2, field: value}
-            response = http.post(path, json=body)
+            response = http.post(path, json={**rest, field: value})
             assert response.status_code < 500, (field, value, response.text)
             if response.status_code >= 400:
                 assert "\n" not in response.json()["error"]["message"], (field, value)

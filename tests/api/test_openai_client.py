@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Iterator
 
+import httpx
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
@@ -290,3 +291,21 @@ def test_best_of_ranks_answers(client: OpenAI, model: str) -> None:
     assert best.usage is not None
     assert every.usage is not None
     assert best.usage.completion_tokens == every.usage.completion_tokens
+
+
+def test_what_may_be_chosen_can_be_said(client: OpenAI, tiny_server: Server) -> None:
+    model, url = tiny_server.model, f"{tiny_server.base_url}/tokenize"
+    [a], [b] = (httpx.post(url, json={"prompt": letter}).json()["tokens"] for letter in "AB")
+    arguments = {"model": model, "messages": HI, "max_tokens": 5}
+    only = client.chat.completions.create(**arguments, extra_body={"allowed_token_ids": [a]})
+    assert only.choices[0].message.content == "AAAAA"
+    biased = client.chat.completions.create(**arguments, logit_bias={str(b): 100})
+    assert biased.choices[0].message.content == "BBBBB"
+    banned = {"allowed_token_ids": [a, b], "bad_words": ["A"]}
+    other = client.chat.completions.create(**arguments, extra_body=banned)
+    assert other.choices[0].message.content == "BBBBB"
+    listed = {"logprob_token_ids": [a, b]}
+    told = client.chat.completions.create(**arguments, logprobs=True, extra_body=listed)
+    assert told.choices[0].logprobs is not None
+    for entry in told.choices[0].logprobs.content or []:
+        assert {"A", "B"} <= {top.token for top in entry.top_logprobs}

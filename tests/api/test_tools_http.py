@@ -12,6 +12,8 @@ from openai import OpenAI
 from tests.helpers.scripted import scripted_model, scripted_server
 from tests.helpers.servers import Server
 
+from pagoda.execute.scripted import Reply
+
 CHAT = "/v1/chat/completions"
 WEATHER = {
     "type": "function",
@@ -37,6 +39,7 @@ REPLIES = [
     ("broken", '<tool_call>\n{"name": "get_weather", "arguments": {"city": '),
     ("tool_response", "It is sunny."),
     ("forced", '[{"name": "get_weather", "parameters": {"city": "Bonn"}}]'),
+    Reply(when="fail", text="Something goes wrong here", fault="raise", after=4),
     ("named", '{"city": "Ulm"}'),
     ("plain", '{"city": "Oslo"} and so on'),
     ("json", '<think>\nLet me see.\n</think>{"city": "Rom", "days": 3}'),
@@ -348,6 +351,17 @@ def test_a_prefill_is_gone_on_with(http: httpx.Client) -> None:
     response = http.post(CHAT, json=body).json()
     assert response["prompt_text"].endswith("assistant\nHello! How")
     assert response["choices"][0]["message"]["content"].startswith("Hello! How")
+
+
+def test_a_failure_in_mid_stream_is_an_event(http: httpx.Client) -> None:
+    *chunks, last = stream(http, "fail", enable_thinking=False)
+    assert put_together(chunks)["content"]
+    assert set(last) == {"error"}
+    assert (last["error"]["code"], last["error"]["type"]) == (500, "InternalServerError")
+    whole = http.post(CHAT, json={"messages": [{"role": "user", "content": "fail"}]})
+    assert whole.status_code == 500
+    assert whole.json()["error"]["type"] == "InternalServerError"
+    assert ask(http, "plain", enable_thinking=False)["finish_reason"] == "stop"
 
 
 def test_through_openais_client(server: Server) -> None:

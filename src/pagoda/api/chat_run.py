@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,6 +89,7 @@ class ChatRun:
     _begun: set[int] = field(default_factory=set)
     _called: set[int] = field(default_factory=set)
     _reasoned: set[int] = field(default_factory=set)  #: answers whose reasoning has ended
+    _tails: dict[int, list[int]] = field(default_factory=dict)  #: last tokens, where the mark is several
     _scores: dict[int, float] = field(default_factory=dict)
     _closed: bool = False
 
@@ -174,11 +175,15 @@ class ChatRun:
         return delta
 
     def _count_reasoning(self, answer: CompletionOutput, marks: ReasoningTokens, seen: bool) -> None:
-        """Counts the tokens up to the one that ends the reasoning; they are told once there is some."""
-        end, count = marks.end_token_ids[-1], len(answer.token_ids)
-        if end in answer.token_ids:
-            count = answer.token_ids.index(end) + 1
+        """Counts the tokens up to those that end the reasoning; they are told once there is some."""
+        count, end = len(answer.token_ids), marks.end_token_ids
+        known = [*self._tails.get(answer.index, ()), *answer.token_ids]
+        place = _find(known, end)
+        if place >= 0:
+            count = place + len(end) - (len(known) - count)
             self._reasoned.add(answer.index)
+        elif len(end) > 1:
+            self._tails[answer.index] = known[1 - len(end) :]
         self._reasoning_tokens += count
         if seen or self.account.reasoning_tokens is not None:
             self.account.reasoning_tokens = self._reasoning_tokens
@@ -258,6 +263,16 @@ def _formatter(
         as_ids=settings.return_tokens_as_token_ids if as_ids is None else as_ids,
         listed=params.logprob_token_ids,
     )
+
+
+def _find(tokens: Sequence[int], wanted: Sequence[int]) -> int:
+    """Where the wanted tokens begin, -1 where they are not."""
+    first = wanted[0]
+    if first not in tokens:
+        return -1
+    width, wanted = len(wanted), list(wanted)
+    places = range(len(tokens) - width + 1)
+    return next((place for place in places if list(tokens[place : place + width]) == wanted), -1)
 
 
 def _joined(first: MessageDelta, second: MessageDelta) -> MessageDelta:
