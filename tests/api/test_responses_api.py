@@ -139,12 +139,15 @@ def test_text_flows_at_once(client: OpenAI) -> None:
 
 
 def test_reasoning(client: OpenAI) -> None:
-    made = create(client, input="think hard", include=["reasoning.encrypted_content"])
+    made = create(
+        client, input="think hard", include=["reasoning.encrypted_content"], reasoning={"summary": "auto"}
+    )
     thought, said = made.output
     assert thought.type == "reasoning"
     assert thought.content is not None
     assert thought.content[0].text.strip() == "Two and two."
     assert thought.encrypted_content
+    assert thought.summary[0].text == thought.content[0].text
     assert said.type == "message"
     assert made.output_text == "It is 4."
     assert made.usage is not None

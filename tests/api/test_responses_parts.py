@@ -199,15 +199,18 @@ DELTAS = st.lists(
 )
 
 
-@given(deltas=DELTAS, complete=st.booleans())
-def test_events_put_together_are_the_output(deltas: list[MessageDelta], complete: bool) -> None:
-    builder = OutputBuilder(custom={"patch"}, sealed=True)
+@given(deltas=DELTAS, complete=st.booleans(), summary=st.booleans())
+def test_events_put_together_are_the_output(
+    deltas: list[MessageDelta], complete: bool, summary: bool
+) -> None:
+    builder = OutputBuilder(custom={"patch"}, sealed=True, summary=summary)
     events: list[Event] = []
     for delta in deltas:
         events += builder.push(delta)
     events += builder.finish(complete=complete)
     OUTPUT.validate_python(builder.items)
     grown: dict[int, str] = {}
+    summed: dict[int, str] = {}
     done: list[dict[str, Any]] = []
     for number, event in enumerate(events):
         kind = event["type"]
@@ -215,7 +218,9 @@ def test_events_put_together_are_the_output(deltas: list[MessageDelta], complete
             EVENT.validate_python({**event, "sequence_number": number})
         if kind == "response.output_item.added":
             assert event["output_index"] == len(done), "one item at a time"
-            grown[event["output_index"]] = ""
+            grown[event["output_index"]] = summed[event["output_index"]] = ""
+        elif kind == "response.reasoning_summary_text.delta":
+            summed[event["output_index"]] += event["delta"]
         elif kind.endswith(".delta"):
             grown[event["output_index"]] += event["delta"]
         elif kind == "response.output_item.done":
@@ -223,6 +228,8 @@ def test_events_put_together_are_the_output(deltas: list[MessageDelta], complete
     assert done == builder.items
     for place, item in enumerate(done):
         assert grown[place] == _text(item)
+        assert summed[place] == "".join(part["text"] for part in item.get("summary", ()))
+        assert not summed[place] or summed[place] == grown[place]
         assert item["status"] == "completed" or (place == len(done) - 1 and not complete)
     for name, kind in (("reasoning", "reasoning"), ("content", "message")):
         kept = "".join(_text(item) for item in done if item["type"] == kind)

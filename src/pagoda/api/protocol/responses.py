@@ -11,7 +11,7 @@ from pagoda.api.protocol.common import GenerationRequest, Lenient
 
 class ReasoningOptions(Lenient):
     effort: str | None = Field(None, description='"none" turns thinking off where the model can.')
-    summary: str | None = Field(None, description="Accepted; reasoning is given in full.")
+    summary: str | None = Field(None, description="Any: the reasoning is given as its summary too, in full.")
 
 
 class TextOptions(Lenient):

@@ -20,7 +20,8 @@ class OutputBuilder:
     tool call is no message; newlines that set a text off from reasoning are left out.
 
     custom: names of tools whose calls are custom_tool_call items. namespaces: of functions that have one.
-    logprobs: write those of the message's tokens. sealed: give reasoning as encrypted_content too.
+    logprobs: write those of the message's tokens. sealed: give reasoning as encrypted_content too. summary:
+    and as its own summary, for clients that show nothing else.
     """
 
     def __init__(
@@ -30,12 +31,14 @@ class OutputBuilder:
         namespaces: Mapping[str, str] | None = None,
         logprobs: bool = False,
         sealed: bool = False,
+        summary: bool = False,
     ) -> None:
         self.items: list[dict[str, Any]] = []
         self._custom = custom
         self._namespaces = namespaces or {}
         self._with_logprobs = logprobs
         self._sealed = sealed
+        self._summary = summary
         self._open: str | None = None  #: kind of the last item while it grows
         self._text: list[str] = []  #: of the open item
         self._logprobs: list[dict[str, Any]] = []  #: of the open message
@@ -93,6 +96,8 @@ class OutputBuilder:
         if kind == "reasoning":
             self._held_logprobs.clear()
             events.append({"type": "response.reasoning_text.delta", **place, "delta": text})
+            if self._summary:
+                events.append(self._summary_event("text.delta", delta=text))
             return
         new, self._held_logprobs = self._held_logprobs, []
         self._logprobs += new
@@ -123,6 +128,12 @@ class OutputBuilder:
         self._add(events, item, kind)
         place = {"item_id": item["id"], "output_index": len(self.items) - 1, "content_index": 0}
         events.append({"type": name, **place, "part": part})
+        if kind == "reasoning" and self._summary:
+            events.append(self._summary_event("part.added", part={"type": "summary_text", "text": ""}))
+
+    def _summary_event(self, kind: str, **fields: Any) -> Event:
+        place = {"item_id": self.items[-1]["id"], "output_index": len(self.items) - 1, "summary_index": 0}
+        return {"type": f"response.reasoning_summary_{kind}", **place, **fields}
 
     def _add(self, events: list[Event], item: dict[str, Any], kind: str) -> None:
         self.items.append(item)
@@ -173,6 +184,10 @@ class OutputBuilder:
             whole = {**place, "content_index": 0}
             events.append({"type": "response.reasoning_text.done", **whole, "text": text})
             events.append({"type": "response.reasoning_part.done", **whole, "part": item["content"][0]})
+            if self._summary:
+                item["summary"] = [{"type": "summary_text", "text": text}]
+                events.append(self._summary_event("text.done", text=text))
+                events.append(self._summary_event("part.done", part=item["summary"][0]))
         elif self._open == "message":
             part = {"type": "output_text", "text": text, "annotations": [], "logprobs": self._logprobs}
             item["content"] = [part]

@@ -75,6 +75,7 @@ class ResponsesService:
             namespaces=tools.namespaces,
             logprobs=wants_logprobs(request),
             sealed=SEALED in (request.include or ()),
+            summary=bool(request.reasoning and request.reasoning.summary),
         )
         stored = request.store is not False
         prepared: PreparedResponse
