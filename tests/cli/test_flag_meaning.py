@@ -52,6 +52,8 @@ def test_without_flags_only_this_machine_is_served_and_vllms_defaults_hold() -> 
         (["--runner", "pooling"], {"runner": "pooling"}),
         (["--convert", "embed"], {"runner": "pooling"}),
         (["--task", "embed"], {"runner": "pooling"}),
+        (["--task", "classify"], {"runner": "pooling"}),
+        (["--step-timeout", "2m"], {"step_timeout": 120.0}),
         (["--task", "generate"], {"runner": "generate"}),
         (["--task", "auto"], {"runner": "auto"}),
         (
@@ -116,8 +118,6 @@ def test_settings_of_the_server(arguments: list[str], fields: dict[str, Any]) ->
         (["--quantization", "awq"], ["awq", "int8 or int4", "GGUF"]),
         (["--tokenizer-mode", "mistral"], ["mistral", "tokenizer.json"]),
         (["--logprobs-mode", "processed_logprobs"], ["processed_logprobs", "raw_logprobs"]),
-        (["--task", "classify"], ["--task classify"]),
-        (["--convert", "classify"], ["--convert classify"]),
         (["--pooler-config", '{"pooling_type": "STEP"}'], ["STEP"]),
         (["--pooler-config", "3"], ["JSON object"]),
         (["--hf-overrides", "3"], ["JSON object"]),
@@ -158,7 +158,9 @@ TELLING = {
     "reasoning-parser": "qwen3",
     "rope-scaling": '{"factor": 2}',
     "runner": "pooling",
+    "ssl-ca-certs": __file__,
     "ssl-certfile": __file__,
+    "ssl-cert-reqs": "2",
     "task": "embed",
     "tool-call-parser": "hermes",
     "web": "false",
@@ -230,6 +232,8 @@ def test_the_environment() -> None:
     ).engine.kv_cache_memory_bytes == (2**30)
     assert options(VLLM_LOG_STATS_INTERVAL="2.5").server.stats_log_seconds == 2.5
     assert options(VLLM_ENGINE_ITERATION_TIMEOUT_S="90").engine.step_timeout == 90
+    both = {"VLLM_ENGINE_ITERATION_TIMEOUT_S": "90", "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "80"}
+    assert options(**both).engine.step_timeout == 80
     assert options("--step-timeout", "9", VLLM_ENGINE_ITERATION_TIMEOUT_S="90").engine.step_timeout == 9
     for name, value in (("VLLM_CPU_KVCACHE_SPACE", "much"), ("VLLM_LOG_STATS_INTERVAL", "often")):
         with pytest.raises(UsageError, match=name):

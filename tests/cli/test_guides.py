@@ -171,6 +171,13 @@ def test_https(tmp_path: Path, gguf: Path) -> None:
         trust.check_hostname = False
         with urllib.request.urlopen(running.url + "/v1/models", context=trust, timeout=60) as response:
             assert json.load(response)["object"] == "list"
+    demands = ["--ssl-ca-certs", str(certificate), "--ssl-cert-reqs", "2"]
+    with service(tmp_path, str(gguf), *files, *demands) as running:
+        with pytest.raises((urllib.error.URLError, OSError)):
+            urllib.request.urlopen(running.url + "/health", context=trust, timeout=60)
+        trust.load_cert_chain(certificate, key)
+        with urllib.request.urlopen(running.url + "/health", context=trust, timeout=60) as response:
+            assert response.status == 200
 
 
 def test_a_layer_of_the_user_s(tmp_path: Path, gguf: Path) -> None:

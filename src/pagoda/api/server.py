@@ -74,6 +74,8 @@ async def _serve(
         timeout_graceful_shutdown=_GRACE_SECONDS,
         ssl_keyfile=settings.ssl_keyfile,
         ssl_certfile=settings.ssl_certfile,
+        ssl_ca_certs=None if settings.ssl_ca_certs is None else str(settings.ssl_ca_certs),
+        ssl_cert_reqs=settings.ssl_cert_reqs,
     )
     try:
         config.load()

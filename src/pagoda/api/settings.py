@@ -69,6 +69,8 @@ class ServerSettings:
     stats_log_seconds: float = 10.0  #: between lines about throughput in the log; 0 means none
     ssl_keyfile: Path | None = None
     ssl_certfile: Path | None = None
+    ssl_ca_certs: Path | None = None  #: what clients' certificates must be signed by
+    ssl_cert_reqs: int = 0  #: 0: clients bring no certificate, 1: they may, 2: they must
     shutdown_timeout: float = 0.0
     dev_mode: bool = False
     allow_lora_updating: bool = False

@@ -404,13 +404,13 @@ OWN = Group(
         ),
         Flag(
             name="keep-alive",
-            kind=Kind.NUMBER,
+            kind=Kind.DURATION,
             own=True,
-            metavar="SECONDS",
-            least=-1,
+            metavar="TIME",
             target="service.keep_alive",
-            default="300, the first model for ever",
-            help="Of several models, one without requests for so long is unloaded; -1: never.",
+            default="5m, the first model for ever",
+            help="Of several models, one without requests for so long is unloaded: seconds, 30s, 5m, 2h; "
+            "-1: never.",
         ),
         Flag(
             name="model-memory",
@@ -423,12 +423,12 @@ OWN = Group(
         ),
         Flag(
             name="step-timeout",
-            kind=Kind.NUMBER,
+            kind=Kind.DURATION,
             own=True,
-            metavar="SECONDS",
+            metavar="TIME",
             least=0,
             target="engine.step_timeout",
-            default="$VLLM_ENGINE_ITERATION_TIMEOUT_S, else 600",
+            default="$VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS or $VLLM_ENGINE_ITERATION_TIMEOUT_S, else 10m",
             help="An engine that is stuck in a step for so long is replaced; 0: never.",
         ),
         Flag(

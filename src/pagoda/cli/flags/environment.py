@@ -47,10 +47,11 @@ VARIABLES = (
         "Cores such as 0-3,8 that server and engine use; auto and all: those given to them.",
     ),
     Variable(
-        "VLLM_ENGINE_ITERATION_TIMEOUT_S",
+        "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS",
         Effect.WORKS,
         "Seconds after which an engine that is stuck in a step is replaced; --step-timeout goes before it.",
     ),
+    Variable("VLLM_ENGINE_ITERATION_TIMEOUT_S", Effect.WORKS, "The same, of earlier versions."),
     Variable("VLLM_LOGGING_LEVEL", Effect.WORKS, "Level of the log: DEBUG, INFO, WARNING or ERROR."),
     Variable(
         "VLLM_USE_MODELSCOPE",

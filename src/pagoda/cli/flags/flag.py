@@ -15,6 +15,7 @@ class Kind(enum.Enum):
     INTEGER = "integer"
     COUNT = "count"  #: a positive number with a suffix: 32k, 32K, 1M
     NUMBER = "number"
+    DURATION = "duration"  #: seconds, or 30s, 5m, 2h; a negative one means for ever
     JSON = "json"  #: one JSON value, or its fields one by one: --name.field value
     WORDS = "words"  #: one or more words; a repeated flag adds to them
     LIST = "list"  #: like WORDS, or one JSON list
@@ -85,6 +86,7 @@ _METAVARS = {
     Kind.INTEGER: "N",
     Kind.COUNT: "N",
     Kind.NUMBER: "X",
+    Kind.DURATION: "SECONDS",
     Kind.JSON: "JSON",
     Kind.WORDS: "NAME ...",
     Kind.LIST: "LIST",

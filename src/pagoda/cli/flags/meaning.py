@@ -16,8 +16,9 @@ from pagoda.engine.config import EngineConfig
 
 _QUANTIZATIONS = ("int8", "int4")
 _TOKENIZER_MODES = ("auto", "hf", "slow", "fast")
+_STEP_TIMEOUTS = ("VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS", "VLLM_ENGINE_ITERATION_TIMEOUT_S")
 _POOLING = {"LAST": "last", "MEAN": "mean", "CLS": "cls"}
-_POOLING_TASKS = ("embed", "embedding", "score")
+_POOLING_TASKS = ("embed", "embedding", "score", "classify", "reward")
 
 
 def service_options(given: Given, table: Table) -> ServiceOptions:
@@ -61,9 +62,10 @@ def _engine_fields(given: Given) -> dict[str, Any]:
     pooler = given.values.get("pooler-config")
     if pooler is not None:
         found |= _pooling(pooler)
-    stuck = given.environ.get("VLLM_ENGINE_ITERATION_TIMEOUT_S")
-    if stuck and "step-timeout" not in given.values:
-        found["step_timeout"] = _number("VLLM_ENGINE_ITERATION_TIMEOUT_S", stuck, "seconds")
+    if "step-timeout" not in given.values:
+        name = next((name for name in _STEP_TIMEOUTS if given.environ.get(name)), None)
+        if name is not None:
+            found["step_timeout"] = _number(name, given.environ[name], "seconds")
     space = given.environ.get("VLLM_CPU_KVCACHE_SPACE")
     if space and not {"kv-cache-memory-bytes", "gpu-memory-utilization"} & given.values.keys():
         gibibytes = _number("VLLM_CPU_KVCACHE_SPACE", space, "GiB")
@@ -87,7 +89,7 @@ def _server_fields(given: Given) -> dict[str, Any]:
         found["stats_log_seconds"] = _number("VLLM_LOG_STATS_INTERVAL", interval, "seconds")
     if given.values.get("disable-log-stats"):
         found["stats_log_seconds"] = 0.0
-    for name in ("ssl-keyfile", "ssl-certfile"):
+    for name in ("ssl-keyfile", "ssl-certfile", "ssl-ca-certs"):
         file = given.text(name)
         if file is not None:
             found[name.replace("-", "_")] = _file(f"--{name}", file)
@@ -199,12 +201,7 @@ def _overrides(given: Given) -> dict[str, Any]:
 def _runner(given: Given) -> str:
     runner, convert = given.text("runner") or "auto", given.text("convert") or "auto"
     task = given.text("task")
-    if "classify" in (convert, task) or task == "reward":
-        raise WrongUsageError(
-            f"--{'task' if task else 'convert'} {task or convert} is not supported: "
-            "a model gives text, embeddings or scores"
-        )
-    if convert == "embed" or task in _POOLING_TASKS:
+    if convert in ("embed", "classify") or task in _POOLING_TASKS:
         return "pooling"
     return "generate" if task == "generate" and runner == "auto" else runner
 

@@ -84,7 +84,8 @@ MODEL = Group(
             kind=Kind.TEXT,
             default="auto",
             choices=("auto", "none", "embed", "classify"),
-            help="embed makes an embedding model of a text model, as --runner pooling does.",
+            help="embed and classify mean the same as --runner pooling; what the model gives, its files "
+            "tell.",
         ),
         Flag(
             name="pooler-config",

@@ -37,7 +37,7 @@ OLD = Group(
             effect=Effect.OLD,
             instead="--runner (and --convert)",
             choices=("auto", "generate", "embed", "embedding", "score", "classify", "reward"),
-            help="generate makes text; embed, embedding and score make vectors.",
+            help="generate makes text; the others mean --runner pooling.",
         ),
         Flag(
             name="disable-log-requests",

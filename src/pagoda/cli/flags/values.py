@@ -10,6 +10,7 @@ from pagoda.cli.flags.flag import Flag, Kind
 
 _DECIMAL = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
 
@@ -55,6 +56,14 @@ def read_loosely(text: str) -> Any:
         return text
 
 
+def read_duration(text: str) -> float:
+    """Seconds: 90, 90s, 1.5m, 2h, 1d. Raises ValueError."""
+    found = re.fullmatch(r"(-?\d+(?:\.\d+)?)\s*(s|m|h|d)?", text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is not a time such as 90, 30s, 5m or 2h")
+    return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
 def read_switch(text: str) -> bool:
     """Raises ValueError for what is neither yes nor no."""
     word = text.strip().casefold()
@@ -86,6 +95,8 @@ def read_words(flag: Flag, words: list[str]) -> Any:
             return _in_range(flag, _read_integer(word))
         case Kind.NUMBER:
             return _in_range(flag, _read_number(word))
+        case Kind.DURATION:
+            return _in_range(flag, read_duration(word))
         case Kind.JSON:
             return read_json(word)
     return _checked(flag, word)
