@@ -243,6 +243,21 @@ def test_events_put_together_are_the_blocks(deltas: list[MessageDelta], omit: bo
     assert "".join(shown.split()) == "".join(said.split())
 
 
+@pytest.mark.parametrize("thought", ["\n", "\nHm.\n"])
+def test_newlines_between_thinking_and_text_belong_to_neither(thought: str) -> None:
+    builder = BlockBuilder()
+    for delta in (
+        MessageDelta(reasoning=thought),
+        MessageDelta(content="\n"),
+        MessageDelta(content="\n a\n"),
+    ):
+        builder.push(delta)
+    builder.push(MessageDelta(content="\nb"))
+    builder.finish()
+    assert builder.blocks[-1] == {"type": "text", "text": " a\n\nb"}
+    assert [block["type"] for block in builder.blocks[:-1]] == ["thinking"] * bool(thought.strip())
+
+
 def test_errors_have_the_types_of_the_api() -> None:
     assert messages_error(404, "x") == (
         404,

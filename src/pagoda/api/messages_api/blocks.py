@@ -29,6 +29,7 @@ class BlockBuilder:
         self._text: list[str] = []  #: of the open block
         self._held = ""
         self._held_kind = ""
+        self._after_thoughts = False  #: and before the text that follows them
         self._call: int | None = None  #: the parser's number of the open call
 
     @property
@@ -39,6 +40,7 @@ class BlockBuilder:
         """Events of what is new."""
         events: list[Event] = []
         if delta.reasoning:
+            self._after_thoughts = True
             self._grow(events, "thinking", delta.reasoning)
         if delta.content:
             self._grow(events, "text", delta.content)
@@ -62,7 +64,10 @@ class BlockBuilder:
             self._held = text
             return
         self._held = ""
-        self._write(events, kind, text.lstrip("\n") if self._open == "thinking" != kind else text)
+        if kind != "thinking" and self._after_thoughts:
+            self._after_thoughts = False
+            text = text.lstrip("\n")
+        self._write(events, kind, text)
 
     def _write(self, events: list[Event], kind: str, text: str) -> None:
         if self._open != kind:

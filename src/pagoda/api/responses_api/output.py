@@ -44,6 +44,7 @@ class OutputBuilder:
         self._logprobs: list[dict[str, Any]] = []  #: of the open message
         self._held = ""
         self._held_kind = ""
+        self._after_thoughts = False  #: and before the text that follows them
         self._held_logprobs: list[dict[str, Any]] = []
         self._call: int | None = None  #: the parser's number of the open call
 
@@ -53,6 +54,7 @@ class OutputBuilder:
         if logprobs is not None and self._with_logprobs:
             self._held_logprobs += logprobs["content"]
         if delta.reasoning:
+            self._after_thoughts = True
             self._grow(events, "reasoning", delta.reasoning)
         if delta.content:
             self._grow(events, "message", delta.content)
@@ -79,7 +81,10 @@ class OutputBuilder:
             self._held = text
             return
         self._held = ""
-        self._write(events, kind, text.lstrip("\n") if self._open == "reasoning" != kind else text)
+        if kind != "reasoning" and self._after_thoughts:
+            self._after_thoughts = False
+            text = text.lstrip("\n")
+        self._write(events, kind, text)
 
     def _drop_held(self) -> None:
         self._held = self._held_kind = ""
