@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from pagoda import (
     TextPrompt,
     TokensPrompt,
 )
+from pagoda.cli.flags.engine import MEMORY, PARALLEL
+from pagoda.cli.flags.model import MODEL
 from pagoda.engine.errors import EngineStartError
 from pagoda.engine.grammar_text import GrammarError
 from pagoda.engine.llm_metrics import Counter
@@ -311,6 +314,15 @@ class TestOptions:
     def test_what_cannot_be_done(self, given: dict[str, Any], told: str) -> None:
         with pytest.raises(ConfigurationError, match=told):
             read_options(given)
+
+    def test_whatever_the_server_takes_for_its_engine_a_script_may_give(self) -> None:
+        """The flags of `pagoda serve` in the groups of models and engines, as keyword arguments."""
+        servers = {"model", "lora_modules", "config", "headless", "enable_log_deltas", "log_error_stack"}
+        flags = [flag for group in (MODEL, MEMORY, PARALLEL) for flag in group.flags]
+        names = {flag.name.replace("-", "_") for flag in flags} - servers - set(signature(LLM).parameters)
+        assert len(names) > 80
+        for name in names:
+            read_options({name: None})
 
     def test_a_misspelt_name_is_told_the_right_one(self) -> None:
         with pytest.raises(TypeError, match="'max_num_seq'; did you mean 'max_num_seqs'"):

@@ -87,6 +87,30 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     }
 )
 
+#: further names of vLLM's engine arguments that change nothing here; None, False and empty ask for nothing
+_IGNORED_NAMES = """
+    additional_config all2all_backend attention_backend collect_detailed_traces cuda_graph_sizes
+    cudagraph_metrics data_parallel_address data_parallel_backend data_parallel_external_lb
+    data_parallel_hybrid_lb data_parallel_rank data_parallel_rpc_port data_parallel_size_local
+    data_parallel_start_rank decode_context_parallel_size disable_cascade_attn
+    disable_hybrid_kv_cache_manager disable_sliding_window ec_transfer_config enable_dbo enable_eplb
+    enable_layerwise_nvtx_tracing engine_use_ray eplb_config fully_sharded_loras
+    guided_decoding_disable_additional_properties guided_decoding_disable_any_whitespace
+    guided_decoding_disable_fallback ignore_patterns image_input_type io_processor_plugin kernel_config
+    kv_cache_metrics kv_events_config kv_offloading_backend kv_sharing_fast_prefill kv_transfer_config
+    language_model_only logprobs_mode long_prefill_token_threshold lora_extra_vocab_size master_addr
+    master_port max_cudagraph_capture_size max_long_partial_prefills max_num_partial_prefills
+    max_parallel_loading_workers media_io_kwargs mm_processor_cache_gb model_loader_extra_config
+    multi_step_stream_outputs ngram_prompt_lookup_max ngram_prompt_lookup_min nnodes node_rank
+    num_lookahead_slots num_speculative_tokens numa_bind observability_config optimization_level
+    otlp_traces_endpoint override_attention_dtype performance_mode preemption_mode
+    prefix_caching_hash_algo ray_workers_use_nsight reasoning_parser safetensors_load_strategy
+    scheduler_cls scheduler_delay_factor served_model_name show_hidden_metrics_for_version
+    skip_mm_profiling speculative_draft_tensor_parallel_size speculative_model stream_interval worker_cls
+    worker_extension_cls
+    """
+_IGNORED = frozenset(_IGNORED_NAMES.split())
+
 _TASKS: Mapping[str, str] = MappingProxyType(
     {
         "auto": "auto",
@@ -106,7 +130,7 @@ _OTHERS = (
         "max_loras",
     ),
     *("chat_template", "task", "convert", "pooler_config", "override_pooler_config"),
-    *("rope_scaling", "rope_theta", "logits_processors"),
+    *("rope_scaling", "rope_theta", "logits_processors", "hf_config_path"),
 )
 
 
@@ -136,8 +160,13 @@ def read_options(given: Mapping[str, Any]) -> LLMOptions:
         elif name in _WITHOUT_EFFECT:
             if value not in _WITHOUT_EFFECT[name]:
                 options.ignored[name] = value
+        elif name in _IGNORED:
+            if value:
+                options.ignored[name] = value
         elif name not in _OTHERS:
-            close = difflib.get_close_matches(name, (*_SETTINGS, *_WITHOUT_EFFECT, *_OTHERS, *_OWN), 1)
+            close = difflib.get_close_matches(
+                name, (*_SETTINGS, *_WITHOUT_EFFECT, *_IGNORED, *_OTHERS, *_OWN), 1
+            )
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise TypeError(f"LLM() got an unexpected keyword argument {name!r}{hint}")
     _read_others(options, {name: value for name, value in given.items() if value is not None})
@@ -152,6 +181,8 @@ def _read_others(options: LLMOptions, given: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             "logits_processors are not run in this engine; use logit_bias, bad_words or structured_outputs."
         )
+    if given.get("hf_config_path"):
+        raise ConfigurationError("config.json must lie beside the weights; hf_overrides changes its fields.")
     options.revision = given.get("revision")
     for name, variable in (("hf_token", "HF_TOKEN"), ("download_dir", "HF_HUB_CACHE")):
         if isinstance(given.get(name), str | Path):
