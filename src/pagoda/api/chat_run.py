@@ -301,7 +301,7 @@ class _Collected:
         self._token_ids += piece.token_ids
         if piece.logprobs is not None:
             if self._logprobs is None:
-                self._logprobs = {"content": []}
+                self._logprobs = {"content": [], "refusal": None}
             self._logprobs["content"] += piece.logprobs["content"]
         for call in piece.delta.tool_calls:
             found = self._calls.setdefault(

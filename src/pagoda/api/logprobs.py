@@ -37,7 +37,7 @@ class LogprobFormatter:
             entry = self._chat_entry(token_id, position[token_id])
             entry["top_logprobs"] = [self._chat_entry(other, found) for other, found in ranked]
             content.append(entry)
-        return {"content": content}
+        return {"content": content, "refusal": None}
 
     def completion(
         self, token_ids: Sequence[int], positions: Sequence[Position | None], offset: int = 0

@@ -71,6 +71,7 @@ class TokenLogprob(TopLogprob):
 
 class ChatLogprobs(BaseModel):
     content: list[TokenLogprob]
+    refusal: None = None
 
 
 class FunctionCall(BaseModel):
