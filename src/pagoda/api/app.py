@@ -40,12 +40,12 @@ from pagoda.api.web_app import web_router
 from pagoda.engine.async_llm import AsyncLLM
 
 
-def create_app(models_: ModelPool | AsyncLLM, settings: ServerSettings) -> FastAPI:
+def create_app(served: ModelPool | AsyncLLM, settings: ServerSettings) -> FastAPI:
     """The app that serves a pool of models, or one engine by the names of `settings`.
 
     The default model may still be loading: /health says so and requests get a 503 meanwhile.
     """
-    pool = models_ if isinstance(models_, ModelPool) else pool_of_one(models_, settings)
+    pool = served if isinstance(served, ModelPool) else pool_of_one(served, settings)
     app = FastAPI(
         title="Pagoda",
         version=__version__,
