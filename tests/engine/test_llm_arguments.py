@@ -30,6 +30,7 @@ from pagoda.engine.errors import EngineStartError
 from pagoda.engine.grammar_text import GrammarError
 from pagoda.engine.llm_metrics import Counter
 from pagoda.engine.options import LLMOptions, read_options
+from pagoda.engine.params import ParameterError
 from pagoda.engine.sizes import ConfigurationError
 from pagoda.engine.validation import PromptError
 from pagoda.weights.checkpoint import CheckpointError
@@ -104,6 +105,14 @@ class TestGenerate:
         changed = params.clone()
         changed.max_tokens = 5
         assert [len(each) for each in run(llm, [PROMPT, PROMPT], [params, changed])] == [3, 5]
+
+    def test_a_change_out_of_range_is_told_before_anything_runs(self, llm: LLM) -> None:
+        wrong = GREEDY.clone()
+        wrong.temperature = -1
+        with pytest.raises(ParameterError, match="temperature"):
+            llm.generate([PROMPT, PROMPT], [GREEDY, wrong])
+        with pytest.raises(TypeError, match="must be SamplingParams, got dict"):
+            llm.generate(PROMPT, {"temperature": 0})  # type: ignore[arg-type]
 
     def test_end_tokens_of_other_models_never_come(self, llm: LLM) -> None:
         params = SamplingParams(temperature=0, max_tokens=8, ignore_eos=True, stop_token_ids=[151645, -1])

@@ -135,6 +135,7 @@ def test_parsers_have_names() -> None:
         ("<tool_call>\n<function=example>", (None, "qwen3_coder")),
         ("[TOOL_CALLS]", (None, "mistral")),
         ("<|python_tag|>", (None, "llama3_json")),
+        ("<tool_call>{name}\n<arg_key>{key}</arg_key>", (None, None)),
         ("{{ messages }}", (None, None)),
     ],
 )

@@ -326,8 +326,13 @@ class LLM(PoolingMethods):
         params = _for_each(len(wanted), self._default(sampling_params), "sampling_params")
         priorities = _for_each(len(wanted), 0 if priority is None else priority, "priorities")
         adapters = _for_each(len(wanted), lora_request, "lora_requests")
-        for each in {id(each): each for each in params}.values():
+        if wrong := [each for each in params if not isinstance(each, SamplingParams)]:
+            raise TypeError(f"sampling_params must be SamplingParams, got {type(wrong[0]).__name__}")
+        # Scripts may change parameters after they were made, and again after this.
+        settled = {id(each): each.clone() for each in params}
+        for each in settled.values():
             _check_grammar(each)
+        params = [settled[id(each)] for each in params]
         return [
             _Request(self._prepare(prompt, each, tokenization), urgency, _salt(prompt), adapter)
             for prompt, each, urgency, adapter in zip(wanted, params, priorities, adapters, strict=True)
@@ -416,7 +421,7 @@ def _check_grammar(params: SamplingParams) -> None:
 
 
 def _for_each(number: int, given: Any, name: str) -> list[Any]:
-    """One value for each of `number` prompts: those of a list, or the same for all."""
+    """One value for each of `number` prompts: those of a list, or the same for all. Raises ValueError."""
     if not isinstance(given, Sequence):
         return [given] * number
     if len(given) != number:

@@ -101,7 +101,7 @@ def detect_parsers(chat_template: str) -> tuple[str | None, str | None]:
         reasoning = "deepseek_r1"
     if "<function=" in chat_template:
         tool_parser = "qwen3_coder"
-    elif "<tool_call>" in chat_template:
+    elif "<tool_call>" in chat_template and "<arg_key>" not in chat_template:  # those are GLM's
         tool_parser = "hermes"
     elif "[TOOL_CALLS]" in chat_template:
         tool_parser = "mistral"
