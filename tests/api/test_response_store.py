@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,27 @@ async def test_a_store_that_cannot_be_used_says_so(tmp_path: Path) -> None:
     store = ResponseStore(tmp_path)
     with pytest.raises(StoreError, match="cannot be used"):
         await store.get("a")
+    store.close()
+
+
+async def test_a_store_of_another_version_is_left_alone(folder: Path) -> None:
+    store = ResponseStore(folder)
+    await store.put(record("a"))
+    store.close()
+    with sqlite3.connect(folder / "responses.db") as database:
+        database.execute("PRAGMA user_version = 99")
+    store = ResponseStore(folder)
+    with pytest.raises(StoreError, match="another version"):
+        await store.put(record("b"))
+    store.close()
+
+
+async def test_what_was_begun_is_done_though_nobody_waits(folder: Path) -> None:
+    store = ResponseStore(folder)
+    waiting = asyncio.ensure_future(store.put(record("a")))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    assert (await store.get("a")).id == "a"
     store.close()
 
 

@@ -415,25 +415,3 @@ def test_wrong_query_parameters_are_told(client: OpenAI, server: Server) -> None
     answer = httpx.get(f"{server.base_url}/v1/responses/{made.id}/input_items", params={"limit": 1000})
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "limit"
-
-
-def test_responses_outlive_the_server(model_folder: Path, tmp_path: Path) -> None:
-    """What was made is there after a restart, what was being made is failed; a stream says why it ends."""
-    body = {"input": "for ever", "background": True, "stream": True}
-    with scripted_server(model_folder, tmp_path) as server:
-        made = httpx.post(f"{server.base_url}/v1/responses", json={"input": "hi"}).json()
-        running = httpx.post(f"{server.base_url}/v1/responses", json={**body, "stream": False}).json()
-        with httpx.stream(
-            "POST", f"{server.base_url}/v1/responses", json={**body, "background": False}, timeout=60
-        ) as answer:
-            lines = answer.iter_lines()
-            while "output_text.delta" not in next(lines):
-                pass
-            server.stop()
-            left = [line for line in lines if line.startswith("data: ")]
-        assert json.loads(left[-1].removeprefix("data: "))["response"]["status"] == "failed"
-    with scripted_server(model_folder, tmp_path) as server:
-        for response, status in ((made, "completed"), (running, "failed")):
-            found = httpx.get(f"{server.base_url}/v1/responses/{response['id']}").json()
-            assert found["status"] == status
-        assert found["error"]["code"] == "server_error"

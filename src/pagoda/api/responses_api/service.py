@@ -109,7 +109,10 @@ class ResponsesService:
     async def stream(self, prepared: PreparedResponse) -> AsyncGenerator[bytes, None]:
         """Its events. Closed early, the response is kept as cancelled, or failed where the server stops."""
         maker = prepared.maker
-        await self._keep_begin(prepared)
+        try:
+            await self._keep_begin(prepared)
+        except StoreError as error:
+            self._not_stored(prepared, error)
         try:
             async with aclosing(maker.events()) as events:
                 async for told in events:
@@ -122,9 +125,7 @@ class ResponsesService:
     def failed_stream(self, prepared: PreparedResponse, error: ApiError) -> bytes:
         """The last events of a stream that the server ends."""
         if prepared.maker.state.ended:
-            return named_event(
-                {"type": "error", "code": "server_error", "message": error.message, "param": None}
-            )
+            return stream_error(error)
         events = prepared.maker.give_up(error)
         self._keep_soon(prepared)
         return b"".join(events)
@@ -133,7 +134,10 @@ class ResponsesService:
         """Makes a response in the background, from now on. Raises ApiError."""
         maker = prepared.maker
         maker.state.status = "queued"
-        await self._keep_begin(prepared)
+        try:
+            await self._keep_begin(prepared)
+        except StoreError as error:
+            raise _unusable(error) from error
 
         def close() -> None:
             prepared.close()
@@ -263,23 +267,22 @@ class ResponsesService:
 
     async def _keep_begin(self, prepared: PreparedResponse) -> None:
         if prepared.stored:
-            try:
-                await self.store.put(self._record(prepared, []))
-            except StoreError as error:
-                raise _unusable(error) from error
+            await self.store.put(self._record(prepared, []))
 
     async def _keep_end(self, prepared: PreparedResponse, last: list[bytes]) -> bool:
-        """Keeps a response that has ended with these events. Its answer is worth more than its place in the
-        store: where that fails the client gets it as one that is not stored, which False says.
-        """
-        if not prepared.stored:
-            return True
-        try:
-            await self.store.put(self._record(prepared, last))
-        except StoreError as error:
-            _log.error("%s", error)
-            prepared.maker.state.head["store"] = False
-        return bool(prepared.maker.state.head["store"])
+        """Keeps a response that has ended with these events; False where that failed."""
+        if prepared.stored:
+            try:
+                await self.store.put(self._record(prepared, last))
+            except StoreError as error:
+                self._not_stored(prepared, error)
+                return False
+        return True
+
+    def _not_stored(self, prepared: PreparedResponse, error: StoreError) -> None:
+        """An answer is worth more than its place in the store: the client gets it as one that is not kept."""
+        _log.error("%s", error)
+        prepared.stored = prepared.maker.state.head["store"] = False
 
     def _keep_soon(self, prepared: PreparedResponse) -> None:
         if prepared.stored:
@@ -294,6 +297,12 @@ class ResponsesService:
 def _tell_failure(kept: Future[None]) -> None:
     if (error := kept.exception()) is not None:
         _log.error("%s", error)
+
+
+def stream_error(error: ApiError) -> bytes:
+    """How a stream ends that only reads a response, or has read it all."""
+    told = {"code": "server_error", "message": error.message, "param": error.param}
+    return named_event({"type": "error", **told})
 
 
 async def _replayed(events: list[bytes]) -> AsyncGenerator[bytes, None]:

@@ -24,7 +24,9 @@ RUNNING = ("queued", "in_progress")
 LOST = "The server ended while this response was being made."
 _DELETE = "DELETE FROM responses WHERE "
 _MISSING_SPACE = 64  #: pages given back to the file system at a time
-_SCHEMA = """
+_VERSION = 1
+_SCHEMA = f"""
+PRAGMA user_version = {_VERSION};
 CREATE TABLE IF NOT EXISTS responses (
     id TEXT PRIMARY KEY, used REAL NOT NULL, status TEXT NOT NULL, previous TEXT, size INTEGER NOT NULL,
     response BLOB NOT NULL, input BLOB NOT NULL, events BLOB
@@ -121,7 +123,8 @@ class ResponseStore:
         self._thread.shutdown()
 
     async def _run(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        return await asyncio.wrap_future(self._submit(work))
+        """What is asked of the store is done, also when nobody waits for it any more."""
+        return await asyncio.shield(asyncio.wrap_future(self._submit(work)))
 
     def _submit(self, work: Callable[[sqlite3.Connection], Result]) -> Future[Result]:
         def run() -> Result:
@@ -151,6 +154,10 @@ class ResponseStore:
             "foreign_keys=ON",
         ):
             database.execute(f"PRAGMA {setting}")
+        [version] = database.execute("PRAGMA user_version").fetchone()
+        if version not in (0, _VERSION):
+            database.close()
+            raise sqlite3.DatabaseError(f"it was made by another version of this program ({version})")
         database.executescript(_SCHEMA)
         with database:
             _fail_running(database)

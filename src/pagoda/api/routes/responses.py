@@ -18,7 +18,7 @@ from pagoda.api.protocol.responses import (
     ResponsesRequest,
 )
 from pagoda.api.responses import whole_response
-from pagoda.api.responses_api.service import ResponsesService
+from pagoda.api.responses_api.service import ResponsesService, stream_error
 from pagoda.api.sse import EventStream
 from pagoda.api.state import state_of
 
@@ -58,7 +58,7 @@ async def create_response(http: Request) -> Response:
             prepared.close()
             raise
         if request.stream:
-            return EventStream(made.follow(), state)
+            return EventStream(made.follow(), state, error_event=stream_error)
         return json_response(prepared.maker.state.shown())
     if request.stream:
         return EventStream(
@@ -102,7 +102,8 @@ async def get_response(
     service = _service(http)
     if stream:
         start = 0 if starting_after is None else starting_after + 1
-        return EventStream(await service.follow(response_id, start), state_of(http))
+        events = await service.follow(response_id, start)
+        return EventStream(events, state_of(http), error_event=stream_error)
     return json_response(await service.get(response_id))
 
 
