@@ -124,6 +124,7 @@ def test_settings_of_the_server(arguments: list[str], fields: dict[str, Any]) ->
         (["--override-generation-config", "[]"], ["--override-generation-config must be a JSON object"]),
         (["--reasoning-parser", "qwen9"], ["qwen9", "qwen3", "auto"]),
         (["--tool-call-parser", "magic"], ["magic", "hermes", "auto"]),
+        (["--api-key", ""], ["--api-key is empty"]),
         (["--lora-modules", "a"], ["NAME=PATH"]),
         (["--lora-modules", '{"name": "a"}'], ["path"]),
         (["--ssl-keyfile", __file__], ["--ssl-certfile"]),

@@ -23,6 +23,7 @@ from pagoda.api.state import ServerState
 from pagoda.api.stats_log import log_throughput
 from pagoda.engine.async_llm import EngineStartError
 
+_CIPHERS = "TLSv1"  #: uvicorn's own choice: what OpenSSL allows
 _GRACE_SECONDS = 5  #: for connections to take their last bytes
 _LOOK_SECONDS = 0.05  #: between two looks whether running requests have ended
 
@@ -76,6 +77,7 @@ async def _serve(
         ssl_certfile=settings.ssl_certfile,
         ssl_ca_certs=None if settings.ssl_ca_certs is None else str(settings.ssl_ca_certs),
         ssl_cert_reqs=settings.ssl_cert_reqs,
+        ssl_ciphers=settings.ssl_ciphers or _CIPHERS,
     )
     try:
         config.load()

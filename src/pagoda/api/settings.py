@@ -70,6 +70,7 @@ class ServerSettings:
     ssl_keyfile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_ca_certs: Path | None = None  #: what clients' certificates must be signed by
+    ssl_ciphers: str | None = None
     ssl_cert_reqs: int = 0  #: 0: clients bring no certificate, 1: they may, 2: they must
     shutdown_timeout: float = 0.0
     dev_mode: bool = False

@@ -81,6 +81,13 @@ SERVER = Group(
             help="Whether clients must bring certificates: 0 no, 1 may, 2 must.",
         ),
         Flag(
+            name="ssl-ciphers",
+            kind=Kind.TEXT,
+            metavar="LIST",
+            target="server.ssl_ciphers",
+            help="Ciphers of TLS 1.2, as OpenSSL names them.",
+        ),
+        Flag(
             name="enable-ssl-refresh",
             kind=Kind.SWITCH,
             effect=Effect.NONE,

@@ -7,6 +7,7 @@ from pagoda.cli.flags.engine import MEMORY, OTHER, OWN, PARALLEL
 from pagoda.cli.flags.flag import Table
 from pagoda.cli.flags.model import MODEL
 from pagoda.cli.flags.old import OLD
+from pagoda.cli.flags.rare import RARE
 from pagoda.cli.flags.server import SERVER
 
-SERVE = Table((MODEL, SERVER, CHAT, MEMORY, PARALLEL, OTHER, OWN, OLD))
+SERVE = Table((MODEL, SERVER, CHAT, MEMORY, PARALLEL, OTHER, OWN, OLD, RARE))
