@@ -105,6 +105,14 @@ def test_schema_of_required_calls() -> None:
     assert not single.is_valid([{"name": "bare", "parameters": {}}] * 2)
 
 
+def test_a_schema_nested_too_deeply() -> None:
+    parameters: dict[str, Any] = {}
+    for _ in range(5000):
+        parameters = {"type": "object", "properties": {"a": parameters}}
+    with pytest.raises(ToolError, match=r"tools\[0\].function.parameters is nested too deeply"):
+        tool_choice_schema([tool("f", parameters)], "required")
+
+
 def test_schema_of_a_named_call_is_that_of_its_parameters() -> None:
     assert tool_choice_schema([tool("linked", LINKED)], NamedTool("linked")) == LINKED
     assert tool_choice_schema([tool("f")], "auto") is None

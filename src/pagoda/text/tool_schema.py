@@ -116,7 +116,7 @@ def tool_choice_schema(
     """The JSON Schema that the answer must follow; None for "none" and "auto", which force nothing.
 
     A named tool: its arguments, bare. "required": a list, with one entry or more (exactly one unless
-    `parallel`), of {"name": ..., "parameters": ...}.
+    `parallel`), of {"name": ..., "parameters": ...}. Raises ToolError for a schema nested too deeply.
     """
     if isinstance(tool_choice, NamedTool):
         schema = dict(parameters_schema(tools, tool_choice.name))
@@ -132,7 +132,10 @@ def tool_choice_schema(
         parameters.setdefault("type", "object")
         # A schema refers to its own parts from its root; it keeps them as a definition under a root of ours.
         place = f"#/$defs/parameters_{index}"
-        definitions[f"parameters_{index}"] = _moved(parameters, place)
+        try:
+            definitions[f"parameters_{index}"] = _moved(parameters, place)
+        except RecursionError as error:
+            raise ToolError("tools", f"tools[{index}].function.parameters is nested too deeply.") from error
         calls.append(
             {
                 "type": "object",
