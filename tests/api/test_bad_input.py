@@ -79,6 +79,9 @@ FIELDS: list[tuple[str, dict[str, Any], str | None, str]] = [
     (CHAT, {"n": 0}, "n", "greater than or equal to 1"),
     (CHAT, {"n": 2, "temperature": 0}, "n", "greedy"),
     (CHAT, {"seed": 2**63}, "seed", "less than or equal"),
+    (CHAT, {"seed": -2}, "seed", "greater than or equal to -1"),
+    (CHAT, {"priority": 10**30}, "priority", "less than or equal"),
+    (CHAT, {"top_k": 10**30}, "top_k", "no limit"),
     (CHAT, {"stop": [""]}, "stop", "not empty"),
     (CHAT, {"stop": ["a"] * 10_000}, "stop", "at most 256"),
     (CHAT, {"stop": ["a" * 5000, "b" * 5000]}, "stop", "10000 characters; at most 8192"),
@@ -262,7 +265,7 @@ HARMLESS: dict[str, Any] = {
     "best_of": 1,
     "spaces_between_special_tokens": True,
     "a_field_of_tomorrow": [1, 2, 3],
-    "seed": -5,
+    "seed": -1,
     "chat_template_kwargs": {"self": 1, "source": 2, "enable_thinking": False, "a b": None},
 }
 

@@ -185,7 +185,7 @@ def doubled(depth: int) -> dict[str, Any]:
                                 for i in range(12)]}},
             "too large",
         ),
-        ({"json": {"const": "\ud800"}}, "cannot be compiled"),
+        ({"json": {"const": "\ud800"}}, "not valid Unicode"),
         ({"regex": "[a-z"}, "unclosed character class"),
         ({"regex": "(?=a)b"}, "look-around"),
         ({"regex": "a" * 100_000}, "characters; at most"),

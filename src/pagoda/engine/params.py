@@ -25,6 +25,7 @@ _Made = TypeVar("_Made")
 MAX_LOGPROBS = 20  #: the most alternatives a request may ask for a token, where a server says nothing else
 MAX_LOGPROB_TOKEN_IDS = 128
 MAX_BAD_WORDS = 1024
+LARGEST = 2**63 - 1  #: of whole numbers, which travel as 64 bits
 _STRONGEST_BIAS = 100.0  #: logit_bias beyond is cut to it, as OpenAI and vLLM do
 
 
@@ -153,7 +154,7 @@ class SamplingParams(msgspec.Struct, kw_only=True, omit_defaults=True):
             self._fail("temperature", "a number, 0 or greater")
         if not 0 < self.top_p <= 1:
             self._fail("top_p", "above 0 and at most 1")
-        if self.top_k < -1:
+        if not -1 <= self.top_k <= LARGEST:
             self._fail("top_k", "-1 or 0 (no limit) or a positive number")
         if not 0 <= self.min_p <= 1:
             self._fail("min_p", "between 0 and 1")
@@ -182,7 +183,7 @@ class SamplingParams(msgspec.Struct, kw_only=True, omit_defaults=True):
             self._fail("stop", "strings that are not empty")
         if self.stop and not self.detokenize:
             self._fail("stop", "empty when detokenize is false")
-        if self.thinking_token_budget is not None and self.thinking_token_budget < -1:
+        if self.thinking_token_budget is not None and not -1 <= self.thinking_token_budget <= LARGEST:
             self._fail("thinking_token_budget", "0 or greater, or -1 for no limit")
         if self.truncate_prompt_tokens is not None and not (
             self.truncate_prompt_tokens == -1 or self.truncate_prompt_tokens >= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps
 from typing import Any
 
 import msgspec
@@ -51,6 +52,10 @@ class StructuredOutputsParams(msgspec.Struct, frozen=True, kw_only=True, omit_de
     whitespace_pattern: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("json", "structural_tag"):
+            if isinstance(value := getattr(self, name), dict):
+                # As text it reaches the engine whatever its numbers are.
+                msgspec.structs.force_setattr(self, name, _text(name, value))
         if self.choice is not None:
             msgspec.structs.force_setattr(self, "choice", tuple(self.choice))
         if self.json_object is False:
@@ -81,3 +86,11 @@ class GuidedDecodingParams(StructuredOutputsParams, frozen=True, kw_only=True, o
     """The older name, with a field that chose among back ends; there is one here."""
 
     backend: str | None = None
+
+
+def _text(name: str, value: dict[str, Any]) -> str:
+    try:
+        return dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        message = f"structured_outputs.{name} cannot be written as JSON: {error}."
+        raise ParameterError("structured_outputs", message) from error

@@ -4,17 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 _OLD: dict[str, Any] = {"deprecated": True}  # in the schema alone: reading the field is no mistake
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
+def _fail_fast(schema: Any) -> None:
+    """Makes every list of a pydantic schema stop at its first wrong element."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "list":
+            schema["fail_fast"] = True
+        for part in schema.values():
+            _fail_fast(part)
+    elif isinstance(schema, list | tuple):
+        for part in schema:
+            _fail_fast(part)
+
+
 class Lenient(BaseModel):
-    """Fields that are not listed are accepted and ignored, as clients send many."""
+    """Fields that are not listed are accepted and ignored, as clients send many.
+
+    Lists are judged by their first wrong element: millions of wrong ones cost no more than one.
+    """
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(source)
+        _fail_fast(schema)
+        return schema
 
     def unlisted(self, name: str) -> Any:
         """A field that this model does not list, None when it was not sent."""
@@ -46,7 +68,9 @@ class SamplingFields(Lenient):
     repetition_penalty: float | None = Field(
         None, description="Above 1: against tokens of prompt and answer."
     )
-    seed: int | None = Field(None, ge=INT64_MIN, le=INT64_MAX, description="Makes the answer reproducible.")
+    seed: int | None = Field(
+        None, ge=-1, le=INT64_MAX, description="Makes the answer reproducible; -1 draws a fresh one."
+    )
     stop: str | list[str] | None = Field(None, description="Texts that end the answer.")
     stop_token_ids: list[int] | None = Field(None, description="Tokens that end the answer.")
     include_stop_str_in_output: bool | None = None
@@ -112,7 +136,7 @@ class GenerationRequest(SamplingFields, StructuredFields):
         None, description='Which end is cut off: "left" (default) or "right".'
     )
     add_special_tokens: bool | None = Field(None, description="Add what the tokenizer adds around a text.")
-    priority: int | None = Field(None, description="Lower goes first.")
+    priority: int | None = Field(None, ge=INT64_MIN, le=INT64_MAX, description="Lower goes first.")
     cache_salt: str | None = Field(
         None, description="Share cached prompts only with requests of the same salt."
     )

@@ -7,7 +7,14 @@ from typing import Any
 from pydantic import BaseModel, Field, RootModel
 
 from pagoda.api.protocol.chat import ChatLogprobs
-from pagoda.api.protocol.common import Lenient, PromptLogprobs, StreamOptions, Usage
+from pagoda.api.protocol.common import (
+    INT64_MAX,
+    INT64_MIN,
+    Lenient,
+    PromptLogprobs,
+    StreamOptions,
+    Usage,
+)
 
 
 class GenerateRequest(Lenient):
@@ -20,7 +27,7 @@ class GenerateRequest(Lenient):
     stream: bool | None = Field(False, description="Send the answer as server-sent events while it is made.")
     stream_options: StreamOptions | None = None
     cache_salt: str | None = None
-    priority: int | None = None
+    priority: int | None = Field(None, ge=INT64_MIN, le=INT64_MAX)
     user: str | None = None
 
 

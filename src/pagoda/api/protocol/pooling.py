@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from pagoda.api.protocol.common import Lenient
+from pagoda.api.protocol.common import INT64_MAX, INT64_MIN, Lenient
 
 MAX_INPUTS = 8192  #: of one request
 
@@ -22,7 +22,7 @@ class PoolingFields(Lenient):
 
     model: str | None = Field(None, description="A name that /v1/models lists; may be left out.")
     user: str | None = None
-    priority: int | None = Field(None, description="Lower goes first.")
+    priority: int | None = Field(None, ge=INT64_MIN, le=INT64_MAX, description="Lower goes first.")
     request_id: str | None = Field(None, description="Becomes part of the id of the answer.")
     truncate_prompt_tokens: int | None = Field(
         None, description="Cut longer texts to so many tokens, -1 to what the model takes."
