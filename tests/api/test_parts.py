@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 from tests.text.vocabularies import byte_level_metadata
 
 from pagoda.api.accounting import Account
@@ -20,6 +21,7 @@ from pagoda.api.metric_families import Families
 from pagoda.api.model_metrics import ModelMetrics
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.completions import CompletionRequest
+from pagoda.api.protocol.tokenize import TokenizeRequest
 from pagoda.api.responses import shows_usage
 from pagoda.api.sampling import Limits, cap_answer, chat_sampling, completion_sampling, model_defaults
 from pagoda.api.settings import ServerSettings
@@ -247,3 +249,16 @@ def test_usage_is_shown_where_it_is_asked_for_or_forced() -> None:
     alone = {"continuous_usage_stats": True}
     assert shows_usage(chat(stream=True, stream_options=alone), settings) == (False, False)
     assert shows_usage(chat(stream=True), ServerSettings(force_include_usage=True)) == (True, True)
+
+
+@pytest.mark.parametrize("kind", [ChatCompletionRequest, CompletionRequest, TokenizeRequest])
+def test_a_list_is_judged_by_its_first_wrong_element(kind: type[BaseModel]) -> None:
+    wrong = {
+        "messages": [1] * 1000,
+        "prompt": [None] * 1000,
+        "stop": [1] * 1000,
+        "stop_token_ids": ["x"] * 1000,
+    }
+    with pytest.raises(ValidationError) as caught:
+        kind.model_validate(wrong)
+    assert caught.value.error_count() < 20
