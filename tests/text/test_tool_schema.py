@@ -110,7 +110,13 @@ def test_a_schema_nested_too_deeply() -> None:
     for _ in range(5000):
         parameters = {"type": "object", "properties": {"a": parameters}}
     with pytest.raises(ToolError, match=r"tools\[0\].function.parameters is nested too deeply"):
-        tool_choice_schema([tool("f", parameters)], "required")
+        check_tools([tool("f", parameters)])
+    parameters = {}
+    for _ in range(100):
+        parameters = {"type": "object", "properties": {"a": parameters}}
+    tools = check_tools([tool("f", parameters)])
+    assert tools is not None
+    assert tool_choice_schema(tools, "required") is not None
 
 
 def test_schema_of_a_named_call_is_that_of_its_parameters() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 _NO_PARAMETERS: Mapping[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+_DEEPEST = 256  # lists and objects in each other
 _CHOICES = ("none", "auto", "required")
 
 
@@ -58,7 +59,25 @@ def _check_tool(tool: Any, index: int) -> dict[str, Any]:
     parameters = function.get("parameters")
     if parameters is not None and not isinstance(parameters, Mapping):
         raise ToolError("tools", f"tools[{index}].function.parameters must be a JSON Schema object.")
+    if _is_deeper(parameters, _DEEPEST):
+        raise ToolError("tools", f"tools[{index}].function.parameters is nested too deeply.")
     return dict(tool)
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    """Whether lists and objects are nested more than `limit` deep; without recursion."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, Mapping | list)
+            for inner in (each.values() if isinstance(each, Mapping) else each)
+            if isinstance(inner, Mapping | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def check_tool_choice(tool_choice: Any, tools: Sequence[Mapping[str, Any]] | None) -> ToolChoice:
@@ -116,7 +135,7 @@ def tool_choice_schema(
     """The JSON Schema that the answer must follow; None for "none" and "auto", which force nothing.
 
     A named tool: its arguments, bare. "required": a list, with one entry or more (exactly one unless
-    `parallel`), of {"name": ..., "parameters": ...}. Raises ToolError for a schema nested too deeply.
+    `parallel`), of {"name": ..., "parameters": ...}.
     """
     if isinstance(tool_choice, NamedTool):
         schema = dict(parameters_schema(tools, tool_choice.name))
@@ -132,10 +151,7 @@ def tool_choice_schema(
         parameters.setdefault("type", "object")
         # A schema refers to its own parts from its root; it keeps them as a definition under a root of ours.
         place = f"#/$defs/parameters_{index}"
-        try:
-            definitions[f"parameters_{index}"] = _moved(parameters, place)
-        except RecursionError as error:
-            raise ToolError("tools", f"tools[{index}].function.parameters is nested too deeply.") from error
+        definitions[f"parameters_{index}"] = _moved(parameters, place)
         calls.append(
             {
                 "type": "object",
