@@ -96,4 +96,5 @@ def pool_of_one(llm: AsyncLLM, settings: ServerSettings) -> ModelPool:
     config = msgspec.structs.replace(llm.config, chat_template=settings.chat_template)
     model = ServedModel(settings.served_model_names, config, settings, root=settings.model_root)
     model.put(llm)
+    model.residence = "loaded"
     return ModelPool([model])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -17,6 +18,15 @@ from pagoda.engine.forecast import Forecast
 from pagoda.engine.request_log import RequestLog
 
 Residence = Literal["unloaded", "loading", "loaded", "unloading", "sleeping"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Behaviour:
+    """What settings and the model's files together say about its answers."""
+
+    sampling: Mapping[str, Any]
+    reasoning_parser: str | None
+    tool_call_parser: str | None
 
 
 class ServedModel:
@@ -56,7 +66,7 @@ class ServedModel:
         self._llm: AsyncLLM | None = None
         self._info: EngineInfo | None = None
         self._past = EngineStats()  # counters of engines that were unloaded
-        self._kept: dict[str, Any] = {}
+        self._found: _Behaviour | None = None
 
     @property
     def name(self) -> str:
@@ -109,29 +119,28 @@ class ServedModel:
     @property
     def sampling_defaults(self) -> Mapping[str, Any]:
         """Sampling where a request says nothing; needs a loaded model."""
-        return self._keep("sampling", self._sampling_defaults)  # type: ignore[no-any-return]
+        return self._behaviour().sampling
 
     @property
     def reasoning_parser(self) -> str | None:
         """The name of the parser that splits reasoning from the answer; needs a loaded model."""
-        return self._parsers()[0]
+        return self._behaviour().reasoning_parser
 
     @property
     def tool_call_parser(self) -> str | None:
         """The name of the parser that finds tool calls; needs a loaded model."""
-        return self._parsers()[1]
+        return self._behaviour().tool_call_parser
 
     def put(self, llm: AsyncLLM) -> None:
         """Takes an engine that was launched."""
-        self._llm = llm
-        self._kept.clear()
+        self._llm, self._found = llm, None
         llm.observe_steps(self._count_step)
         if self.settings.log_requests or self.settings.log_outputs:
             llm.request_log = RequestLog(self.settings.log_outputs, self.settings.max_log_len)
 
     def take_away(self) -> AsyncLLM | None:
         """Gives the engine up; its counters go on."""
-        llm, self._llm = self._llm, None
+        llm, self._llm, self._found = self._llm, None, None
         if llm is not None:
             self._past = msgspec.structs.replace(
                 added(llm.stats, self._past),
@@ -142,7 +151,6 @@ class ServedModel:
             )
             if llm.has_info:
                 self._info = llm.info
-        self._kept.clear()
         return llm
 
     def with_adapter(self, name: str, folder: str) -> ServedModel:
@@ -166,32 +174,24 @@ class ServedModel:
         if after.steps != before.steps:
             self.metrics.observe_step(tokens)
 
-    def _sampling_defaults(self) -> Mapping[str, Any]:
-        config = {**self.llm.generation_config}
-        if self.settings.default_sampling == "vllm":
-            config = {}
-        return model_defaults({**config, **self.settings.override_generation_config}, "auto")
+    def _behaviour(self) -> _Behaviour:
+        if self._found is None:
+            settings = self.settings
+            own = {} if settings.default_sampling == "vllm" else self.llm.generation_config
+            sampling = model_defaults({**own, **settings.override_generation_config}, "auto")
+            self._found = _Behaviour(sampling, *self._parsers())
+        return self._found
 
     def _parsers(self) -> tuple[str | None, str | None]:
-        return self._keep("parsers", self._find_parsers)  # type: ignore[no-any-return]
-
-    def _find_parsers(self) -> tuple[str | None, str | None]:
-        from pagoda.text.answers import detect_parsers
-
         reasoning, tools = self.settings.reasoning_parser, self.settings.tool_call_parser
-        found: tuple[str | None, str | None] = (None, None)
         if "auto" in (reasoning, tools):
-            source = self.llm.tokenizer.chat_template or ""
-            found = detect_parsers(self.config.chat_template or source)
-        return (
-            found[0] if reasoning == "auto" else reasoning,
-            found[1] if tools == "auto" else tools,
-        )
+            from pagoda.text.answers import detect_parsers
 
-    def _keep(self, name: str, make: Callable[[], Any]) -> Any:
-        if name not in self._kept:
-            self._kept[name] = make()
-        return self._kept[name]
+            source = self.config.chat_template or self.llm.tokenizer.chat_template
+            found = detect_parsers(source or "")
+            reasoning = found[0] if reasoning == "auto" else reasoning
+            tools = found[1] if tools == "auto" else tools
+        return reasoning, tools
 
 
 class Lease:

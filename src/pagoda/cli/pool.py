@@ -63,7 +63,7 @@ def build_pool(
     models = [default]
     for choice, model in zip(options.models[1:], found[1:], strict=True):
         config = further_config(options, model)
-        own = replace(settings, chat_template=None)
+        own = _for_others(settings)
         models.append(ServedModel((choice.name or model.name,), config, own, root=str(model.path)))
     models += [_adapter(models, module, options.offline) for module in options.lora_modules]
     names = [name for model in models for name in model.names]
@@ -76,6 +76,16 @@ def build_pool(
         memory_bytes=options.model_memory,
     )
     return ModelPool(models, limits)
+
+
+def _for_others(settings: ServerSettings) -> ServerSettings:
+    """Without what was chosen for the default model: the template, and parsers of its way to write."""
+    return replace(
+        settings,
+        chat_template=None,
+        reasoning_parser="auto" if settings.reasoning_parser is not None else None,
+        tool_call_parser="auto" if settings.tool_call_parser is not None else None,
+    )
 
 
 def _adapter(models: Sequence[ServedModel], module: LoraModule, offline: bool) -> ServedModel:
