@@ -446,6 +446,25 @@ def test_a_grammar_that_becomes_too_complex_fails_its_request_alone() -> None:
     assert len(tokens(news["good"])) == 30
 
 
+def test_a_grammar_whose_copies_have_worn_it_out_is_compiled_anew() -> None:
+    """All copies share what the lexer has learnt, up to a limit: one request must not fail for the others."""
+    constraint = grammar(regex="[a-f]{20,400000}x")
+    command = add("r", [1, 2], max_tokens=30, temperature=1.0, **constraint)
+    expected = run(toy_engine()[0], command)["r"]
+    assert len(tokens(expected)) > 5
+    engine, _ = toy_engine()
+    shared = engine._grammars.compile(constraint["structured_outputs"], (EOS,)).result()
+    other = shared.deep_copy()
+    other.try_consume_tokens([TEXTS.index(b"abc")] * 40_000)
+    fresh = shared.deep_copy()
+    fresh.compute_bitmask()
+    assert fresh.is_error(), "it is worn out"
+    news = run(engine, command, add("free", [5], max_tokens=30, ignore_eos=True))
+    assert tokens(news["r"]) == tokens(expected)
+    assert news["r"][-1].finish_reason == expected[-1].finish_reason
+    assert len(tokens(news["free"])) == 30
+
+
 def test_grammars_are_compiled_once() -> None:
     compiler = GrammarCompiler(toy_vocabulary, VOCAB)
 

@@ -18,6 +18,7 @@ from pagoda.engine.batch import BatchBuilder, BuiltBatch
 from pagoda.engine.block_pool import BlockPool
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
 from pagoda.engine.grammar_compiler import GrammarCompiler
+from pagoda.engine.guide import make_guide
 from pagoda.engine.loading import LoadedModel, load_model
 from pagoda.engine.messages import AddRequest, StepOutput, TokenDelta
 from pagoda.engine.pace import PrefillPace
@@ -191,7 +192,7 @@ class EngineCore:
             self._add_prompt_logprobs(request, logits[row : row + count], deltas)
         sampled = self._sample(built, logits, deltas)
         for item in work:
-            if not item.request.finished:
+            if item.request.slot >= 0:
                 self._scheduler.advance(item)
         for request, token in sampled:
             self._accept(request, token, deltas)
@@ -211,7 +212,7 @@ class EngineCore:
     def _sample(
         self, built: BuiltBatch, logits: npt.NDArray[np.float32], deltas: list[TokenDelta]
     ) -> list[tuple[Request, Sampled]]:
-        chosen = [(request, row) for request, row in built.sampled if not request.finished]
+        chosen = [(request, row) for request, row in built.sampled if request.slot >= 0]
         if not chosen:
             return []
         if len(chosen) != len(logits):
@@ -238,11 +239,26 @@ class EngineCore:
         masks = self._grammars.masks(guided)
         for row, guide in guided:
             if guide.problem is not None:
-                self._fail(requests[row], GrammarError(guide.problem), deltas)
+                self._renew(requests[row], guide.problem, deltas)
         return masks
 
+    def _renew(self, request: Request, problem: str, deltas: list[TokenDelta]) -> None:
+        """Compiles a request's grammar anew when what its copies share is worn out; fails it at the second
+        time. Meanwhile it waits, as one that was preempted.
+        """
+        constraint, guide = request.params.structured_outputs, request.guide
+        if constraint is None or guide is None or guide.renewed:
+            self._fail(request, GrammarError(problem), deltas)
+            return
+        self._scheduler.finish(request)
+        request.finished = False
+        request.guide = make_guide(request.command, renewed=True)
+        self._grammars.forget(constraint)
+        compiling = self._grammars.compile(constraint, request.command.eos_token_ids)
+        self._compiling[request.id] = (request, compiling)
+
     def _accept(self, request: Request, sampled: Sampled, deltas: list[TokenDelta]) -> None:
-        if request.finished:
+        if request.slot < 0:  # it has failed, or waits
             return
         if sampled.error is not None:
             self._fail(request, ValueError(sampled.error), deltas)
@@ -250,8 +266,8 @@ class EngineCore:
         first = not request.output_token_ids
         try:
             finish_reason, stop_reason = request.append(sampled.token_id)
-        except ValueError as error:
-            self._fail(request, error, deltas)
+        except GrammarError as error:
+            self._renew(request, str(error), deltas)
             return
         self._generation_tokens += 1
         num_cached, scheduled_time = -1, 0.0

@@ -22,12 +22,12 @@ _UNIMPLEMENTED = re.compile(r"Unimplemented keys: \[(.*)\]")
 
 
 def parser_limits(*, precompute: bool = True) -> Any:
-    """What one grammar may cost: about 20 ms of work for a token and 40 MB of lexer states."""
+    """What one grammar may cost: the library's own limits, about 20 ms of work for a token and 130 MB of
+    lexer states.
+    """
     import llguidance  # loaded with the first constraint: a server starts sooner
 
-    return llguidance.LLParserLimits(
-        max_lexer_states=20_000, precompute_large_lexemes=precompute, verbose_errors=False
-    )
+    return llguidance.LLParserLimits(precompute_large_lexemes=precompute, verbose_errors=False)
 
 
 def check_grammar(params: StructuredOutputsParams) -> None:

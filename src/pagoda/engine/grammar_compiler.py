@@ -19,7 +19,7 @@ from pagoda.engine.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from pagoda.engine.guide import Guide
 
-_CACHED = 64  #: grammars kept
+_CACHED = 32  #: grammars kept
 _CACHED_BYTES = 8 << 20  #: of what describes them
 _WORKERS = 2
 
@@ -68,6 +68,14 @@ class GrammarCompiler:
             forgotten, _ = self._compiled.popitem(last=False)
             self._bytes_kept -= len(forgotten)
         return future
+
+    def forget(self, params: StructuredOutputsParams) -> None:
+        """Lets the next one be compiled anew: all copies of a grammar share what its lexer has learnt, which
+        has a limit.
+        """
+        key = msgspec.msgpack.encode(params)
+        if self._compiled.pop(key, None) is not None:
+            self._bytes_kept -= len(key)
 
     @staticmethod
     def wait(futures: Sequence[Future[Any]], seconds: float) -> None:

@@ -16,10 +16,12 @@ class Guide:
     """Follows a request's output. A grammar begins where the reasoning has ended.
 
     matcher: the compiled grammar (llguidance.LLMatcher), this request's own, once `begin` has set it.
-    complete: the grammar is satisfied and nothing can follow.
+    complete: the grammar is satisfied and nothing can follow. renewed: it is its request's second grammar,
+    which may not fail again.
     """
 
-    def __init__(self, reasoning: ReasoningWatch | None, *, has_grammar: bool) -> None:
+    def __init__(self, reasoning: ReasoningWatch | None, *, has_grammar: bool, renewed: bool = False) -> None:
+        self.renewed = renewed
         self.has_grammar = has_grammar
         self.matcher: Any = None
         self.complete = False
@@ -79,7 +81,7 @@ class Guide:
         return f"the grammar cannot go on: {reason[:300]}"
 
 
-def make_guide(command: AddRequest) -> Guide | None:
+def make_guide(command: AddRequest, *, renewed: bool = False) -> Guide | None:
     """The guide of a request; None for one that needs none. One without a grammar has begun already."""
     params, reasoning = command.params, command.reasoning
     budget = None if params.thinking_token_budget == -1 else params.thinking_token_budget
@@ -89,7 +91,7 @@ def make_guide(command: AddRequest) -> Guide | None:
         watch = ReasoningWatch(reasoning, budget)
     if watch is None and not has_grammar:
         return None
-    guide = Guide(watch, has_grammar=has_grammar)
+    guide = Guide(watch, has_grammar=has_grammar, renewed=renewed)
     if not has_grammar:
         guide.begin(None, command.generated)
     return guide

@@ -25,6 +25,7 @@ class Request:
         "block_hashes",
         "block_ids",
         "cached_reported",
+        "command",
         "end_ids",
         "eos_ids",
         "finished",
@@ -53,6 +54,7 @@ class Request:
 
     def __init__(self, command: AddRequest, order: int, max_model_len: int) -> None:
         params = command.params
+        self.command = command
         self.id = command.request_id
         self.params = params
         self.priority = command.priority
@@ -114,21 +116,22 @@ class Request:
 
     def append(self, token_id: int) -> tuple[str | None, int | str | None]:
         """Adds a generated token; returns (finish_reason, stop_reason), (None, None) while it goes on.
-        Raises GrammarError for a token that its grammar does not admit.
+        Raises GrammarError, and adds nothing, for a token that its grammar does not admit.
         """
+        ends, stops = token_id in self.end_ids, token_id in self.stop_ids
+        guide = self.guide
+        if guide is not None and not (ends or stops):
+            guide.accept(token_id)
         self.token_ids.append(token_id)
         self.output_token_ids.append(token_id)
         count = len(self.output_token_ids)
         # Neither of these can be drawn before min_tokens: they are banned until then.
-        if token_id in self.end_ids:
+        if ends:
             return "stop", None
-        if token_id in self.stop_ids:
+        if stops:
             return "stop", token_id
-        guide = self.guide
-        if guide is not None:
-            guide.accept(token_id)
-            if guide.complete:
-                return "stop", None
+        if guide is not None and guide.complete:
+            return "stop", None
         if count >= self.max_output:
             return "length", None
         if self.repetition is not None and ends_in_repetition(self.output_token_ids, self.repetition):
