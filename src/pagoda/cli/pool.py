@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -61,11 +61,14 @@ def build_pool(
     default = ServedModel(settings.served_model_names, llm.config, settings, root=str(found[0].path))
     default.put(llm)
     models = [default]
-    for choice, model in zip(options.models[1:], found[1:], strict=True):
-        config = further_config(options, model)
-        own = _for_others(settings)
-        models.append(ServedModel((choice.name or model.name,), config, own, root=str(model.path)))
-    models += [_adapter(models, module, options.offline) for module in options.lora_modules]
+    for choice, local in zip(options.models[1:], found[1:], strict=True):
+        config, own = further_config(options, local), _for_others(settings)
+        models.append(ServedModel((choice.name or local.name,), config, own, root=str(local.path)))
+    bases = {name: model for model in reversed(models) for name in model.names}
+    for choice, local, model in zip(options.models, found, models, strict=True):
+        bases.setdefault(choice.model, model)  # by what it is called on Hugging Face, as vLLM's users do
+        bases.setdefault(local.name, model)
+    models += [_adapter(bases, default, module, options.offline) for module in options.lora_modules]
     names = [name for model in models for name in model.names]
     for name in names:
         if names.count(name) > 1:
@@ -88,12 +91,12 @@ def _for_others(settings: ServerSettings) -> ServerSettings:
     )
 
 
-def _adapter(models: Sequence[ServedModel], module: LoraModule, offline: bool) -> ServedModel:
-    base = next((model for model in models if module.base is None or module.base in model.names), None)
+def _adapter(
+    bases: Mapping[str, ServedModel], default: ServedModel, module: LoraModule, offline: bool
+) -> ServedModel:
+    base = default if module.base is None else bases.get(module.base)
     if base is None:
-        raise UsageError(
-            f"the adapter {module.name!r} names the base model {module.base!r}, which is not served"
-        )
+        raise UsageError(f"the adapter {module.name!r} is for {module.base!r}, which is not served here")
     try:
         folder = resolve_adapter(module.path, progress=progress_reporter(), offline=offline)
     except HubError as error:
