@@ -26,6 +26,7 @@ def command(
     """Show a model's sizes, whether it fits, and its program."""
     from pagoda.cli.console import progress_reporter
     from pagoda.engine.config import EngineConfig
+    from pagoda.engine.runner import purpose_of
     from pagoda.execute.plan import plan
     from pagoda.hub import resolve
     from pagoda.models import build_program
@@ -38,13 +39,14 @@ def command(
         max_model_len=max_model_len,
         quantization=quantization.value if quantization else None,
     )
-    checkpoint = open_checkpoint(found.path, config.quantization)
+    purpose = purpose_of(config)
+    checkpoint = open_checkpoint(found.path, config.quantization, purpose)
     try:
-        program = build_program(checkpoint.config)
+        program = build_program(checkpoint.config, purpose)
         costs = plan(program, checkpoint.format)
         rows = [("Model", found.name), ("Files", str(found.path)), *_sizes(costs)]
         rows += _fit(config, checkpoint, program, costs)
-        rows += _text(checkpoint)
+        rows += _pooling(config, checkpoint, program) if purpose == "pooling" else _text(checkpoint)
         lines = describe(program)
     finally:
         checkpoint.close()
@@ -73,13 +75,19 @@ def _fit(
     """What an engine with this configuration would choose here."""
     from pagoda.engine.loading import cache_block_bytes
     from pagoda.engine.memory import available_bytes
+    from pagoda.engine.pooling_model import for_whole_sequences, trained_length
     from pagoda.engine.sizes import ConfigurationError, choose_sizes
     from pagoda.execute.base import BLOCK_SIZE
     from pagoda.hub import format_bytes
+    from pagoda.models.program import Result
 
     block = cache_block_bytes(program, config.executor)
     per_token = block / BLOCK_SIZE
     longest = checkpoint.config.max_position_embeddings
+    if isinstance(program.ops[-1], Result):
+        longest = trained_length(checkpoint)
+    if not program.causal:
+        config = for_whole_sequences(config, longest, block)
     available = available_bytes()
     rows = [
         ("Context", f"{longest:,} tokens"),
@@ -100,6 +108,22 @@ def _fit(
         f"{format_bytes(sizes.num_blocks * block)} for {tokens:,} tokens"
     )
     return [*rows, ("Fits", fits), *(("", note) for note in sizes.notes)]
+
+
+def _pooling(config: EngineConfig, checkpoint: Checkpoint, program: Program) -> list[tuple[str, str]]:
+    """What a model without an output for tokens gives."""
+    from pagoda.engine.pooling_model import read_pooling
+    from pagoda.text.load import load_tokenizer
+
+    tokenizer = load_tokenizer(checkpoint.path)
+    pooling = read_pooling(config, checkpoint, program)
+    words = {"cls": "of the first token", "last": "of the last token", "mean": "mean of all tokens"}
+    if pooling.labels:
+        gives = f"scores by {pooling.activation}: {', '.join(pooling.labels)}"
+    else:
+        scaled = ", scaled to length 1" if pooling.normalize else ""
+        gives = f"embeddings of {pooling.size} values: hidden states, {words[pooling.method]}{scaled}"
+    return [("Tokenizer", f"{tokenizer.vocab_size:,} tokens"), ("Gives", gives)]
 
 
 def _text(checkpoint: Checkpoint) -> list[tuple[str, str]]:
