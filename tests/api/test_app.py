@@ -114,6 +114,18 @@ async def test_a_proxy_may_strip_its_path_or_not(path: str) -> None:
     assert allowed.status_code == 503  # the route itself
 
 
+@pytest.mark.parametrize(
+    "path", ["/models", "/llm/models", "/v1/v1/models", "/llm/v1/v1/models", "/models/m"]
+)
+async def test_a_base_url_may_lack_v1_or_have_it_twice(path: str) -> None:
+    app = make_app("dead", root_path="/llm", api_keys=("key",))
+    async with client_of(app) as client:
+        assert (await client.get(path)).status_code == 401
+        allowed = await client.get(path, headers={"Authorization": "Bearer key"})
+        assert (await client.get("/modelsx")).status_code == 404
+    assert allowed.status_code in (200, 503)  # the route itself
+
+
 async def test_origins_can_be_limited() -> None:
     async with client_of(make_app(allowed_origins=("http://ours",))) as client:
         ours = await client.get("/version", headers={"Origin": "http://ours"})

@@ -34,6 +34,7 @@ from pagoda.api.routes import (
     tokenizer_info,
 )
 from pagoda.api.settings import ServerSettings
+from pagoda.api.short_paths import ShortPathMiddleware
 from pagoda.api.state import ServerState
 from pagoda.api.user_middleware import add_middleware
 from pagoda.api.web_app import web_router
@@ -86,6 +87,7 @@ def create_app(served: ModelPool | AsyncLLM, settings: ServerSettings) -> FastAP
     for name in settings.middleware:
         add_middleware(app, name)
     app.add_middleware(ObserveMiddleware, state=state)
+    app.add_middleware(ShortPathMiddleware, root_path=settings.root_path)
     if settings.root_path.strip("/"):
         app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     return app
