@@ -353,6 +353,45 @@ def test_a_prefill_is_gone_on_with(http: httpx.Client) -> None:
     assert response["choices"][0]["message"]["content"].startswith("Hello! How")
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"enable_thinking": False},
+        {"tools": [WEATHER, NOW]},
+        {"tools": [WEATHER, NOW], "logprobs": True, "top_logprobs": 2},
+        {"tools": [WEATHER, NOW], "stop": ["days"]},
+        {"tools": [WEATHER, NOW], "max_tokens": 12},
+        {"tools": [WEATHER, NOW], "parallel_tool_calls": False, "return_token_ids": True},
+        {"stop": ["it", "\n\nYes"], "include_stop_str_in_output": True},
+        {"include_reasoning": False, "min_tokens": 3},
+        {"skip_special_tokens": False, "max_tokens": 7},
+        {"echo": True, "stream_options": {"include_usage": True, "continuous_usage_stats": True}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("question", ["weather", "both", "wonder", "ponder", "broken", "plain"])
+def test_a_stream_gives_what_the_whole_answer_gives(
+    http: httpx.Client, question: str, fields: dict[str, Any]
+) -> None:
+    whole = ask(http, question, **{name: value for name, value in fields.items() if name != "stream_options"})
+    chunks = stream(http, question, **fields)
+    made, message = put_together(chunks), whole["message"]
+    assert (made["content"] or None) == (message["content"] or None)
+    assert (made["reasoning"] or None) == message["reasoning"]
+    assert made["finish_reason"] == whole["finish_reason"]
+    calls = [{**call["function"]} for call in message["tool_calls"]]
+    assert [{"name": call["name"], "arguments": call["arguments"]} for call in made["tool_calls"]] == calls
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    if fields.get("logprobs"):
+        told = [entry for choice in choices for entry in (choice["logprobs"] or {"content": []})["content"]]
+        assert told == whole["logprobs"]["content"]
+    if fields.get("return_token_ids"):
+        assert [token for choice in choices for token in choice.get("token_ids", [])] == whole["token_ids"]
+    if fields.get("echo"):
+        assert all("usage" in chunk for chunk in chunks[1:])
+
+
 def test_a_failure_in_mid_stream_is_an_event(http: httpx.Client) -> None:
     *chunks, last = stream(http, "fail", enable_thinking=False)
     assert put_together(chunks)["content"]
