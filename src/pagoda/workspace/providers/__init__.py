@@ -1,0 +1,1 @@
+"""How the workspace reaches models: every source of answers looks the same from here."""

@@ -1,0 +1,69 @@
+"""The contract between the workspace and whatever answers: the local engine, a remote server, a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+LOWEST_PRIORITY = 100  #: of what nobody waits for, such as titles
+
+
+class ProviderError(Exception):
+    """An answer that cannot be had; the message is for the user.
+
+    status: as in HTTP. kind: "unreachable", "refused", "overloaded", "too_long", "bad_answer" or "failed".
+    """
+
+    def __init__(self, message: str, status: int = 502, kind: str = "failed") -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderModel:
+    """A model as its provider names it. context_length: tokens, None where it is not known.
+
+    state: "ready", "loading", "unloaded" or "error". capabilities: "vision", "tools", "reasoning".
+    """
+
+    id: str
+    name: str
+    context_length: int | None = None
+    capabilities: frozenset[str] = frozenset()
+    state: str = "ready"
+    error: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """For whom an answer is made. priority: lower goes first. cache_salt: with whom the prefix cache is
+    shared.
+    """
+
+    user_id: str
+    priority: int = 0
+    cache_salt: str = ""
+    request_id: str = ""
+
+
+class Provider(Protocol):
+    """One source of models."""
+
+    @property
+    def id(self) -> str: ...
+
+    async def list_models(self) -> list[ProviderModel]:
+        """Raises ProviderError."""
+        ...
+
+    def chat(self, body: dict[str, Any], caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
+        """Answers an OpenAI chat request; gives chat.completion.chunk objects.
+
+        Deltas hold content, reasoning_content and tool_calls; the last chunks hold finish_reason, then `usage`
+        and, from the local engine, `metrics`. Closing the generator stops the answer. Raises ProviderError,
+        before or between chunks.
+        """
+        ...

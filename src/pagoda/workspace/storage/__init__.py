@@ -1,0 +1,1 @@
+"""Where the workspace keeps what it knows: tables, the database, migrations, backups."""

@@ -1,0 +1,120 @@
+"""The database: SQLite by default, with one writer and a few readers, or PostgreSQL by its address."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+SQLITE_FILE = "workspace.db"
+_READERS = 4
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA cache_size=-4096",  # 4 MiB a connection; the system's cache holds the rest
+)
+
+
+class DatabaseError(ValueError):
+    """The database cannot be used; one line for the user."""
+
+
+class Database:
+    """Sessions of the workspace's database. Made by `open`; all methods belong to one event loop."""
+
+    def __init__(self, url: URL, reader: AsyncEngine, writer: AsyncEngine) -> None:
+        self.url = url
+        self._reader, self._writer = reader, writer
+        self._readers = async_sessionmaker(reader, expire_on_commit=False)
+        self._writers = async_sessionmaker(writer, expire_on_commit=False)
+        # SQLite has one writer; waiting here is fair and free, waiting there is polling.
+        self._turn: asyncio.Lock | None = asyncio.Lock() if self.is_sqlite else None
+
+    @classmethod
+    def open(cls, url: str | None, data_dir: Path) -> Database:
+        """`url`: DATABASE_URL, or None for a file in the data folder. Does not connect yet.
+
+        Raises DatabaseError for an address that is none.
+        """
+        address = database_url(url, data_dir)
+        if address.get_backend_name() == "sqlite":
+            reader = _sqlite(address, _READERS, "BEGIN")
+            return cls(address, reader, _sqlite(address, 1, "BEGIN IMMEDIATE"))
+        engine = create_async_engine(address, pool_size=10, max_overflow=10, pool_pre_ping=True)
+        return cls(address, engine, engine)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def writer(self) -> AsyncEngine:
+        """For migrations and backups."""
+        return self._writer
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A session that reads; what it changes is lost."""
+        async with self._readers() as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """A session whose changes are kept together at the end, or not at all after an exception."""
+        if self._turn is None:
+            async with self._writers.begin() as session:
+                yield session
+            return
+        async with self._turn, self._writers.begin() as session:
+            yield session
+
+    async def close(self) -> None:
+        await self._reader.dispose()
+        if self._writer is not self._reader:
+            await self._writer.dispose()
+
+
+def database_url(url: str | None, data_dir: Path) -> URL:
+    """The address with an asynchronous driver. Raises DatabaseError."""
+    if not url:
+        return URL.create("sqlite+aiosqlite", database=str(data_dir / SQLITE_FILE))
+    try:
+        address = make_url(url)
+    except Exception as error:
+        raise DatabaseError("DATABASE_URL is not an address such as postgresql://user@host/name") from error
+    drivers = {
+        "sqlite": "sqlite+aiosqlite",
+        "postgresql": "postgresql+asyncpg",
+        "postgres": "postgresql+asyncpg",
+    }
+    kind = address.drivername.partition("+")[0]
+    if kind not in drivers:
+        raise DatabaseError(f"DATABASE_URL names {kind!r}; sqlite and postgresql are supported")
+    return address.set(drivername=drivers[kind])
+
+
+def _sqlite(url: URL, size: int, begin: str) -> AsyncEngine:
+    engine = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=size, max_overflow=0)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # The driver must not begin transactions by itself, or BEGIN IMMEDIATE comes too late.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in _PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
