@@ -98,10 +98,12 @@ async def test_requests_wait_for_one_load_together() -> None:
         waiting = [request(pool.lease("b")) for _ in range(3)]
         await until(lambda: "b" in engines.made)
         assert residences(pool)["b"] == "loading"
+        assert pool.find("b").stats == EngineStats(num_requests_waiting=3, num_requests_deferred=3)
         assert (await pool.lease("a")).name == "a"  # others go on
         engines.made["b"][0].release()
         assert [lease.name for lease in await asyncio.gather(*waiting)] == ["b"] * 3
         assert pool.find("b").leases == 3
+        assert pool.find("b").stats == EngineStats()
         assert len(engines.made["b"]) == 1
 
 

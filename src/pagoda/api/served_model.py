@@ -113,8 +113,17 @@ class ServedModel:
 
     @property
     def stats(self) -> EngineStats:
-        """Counters since the server's start, over all times that the model was loaded."""
-        return self._past if self._llm is None else added(self._llm.stats, self._past)
+        """Counters since the server's start, over all times that the model was loaded. Requests that wait for
+        it to be loaded count as waiting.
+        """
+        found = self._past if self._llm is None else added(self._llm.stats, self._past)
+        if not self.waiting:
+            return found
+        return msgspec.structs.replace(
+            found,
+            num_requests_waiting=found.num_requests_waiting + self.waiting,
+            num_requests_deferred=found.num_requests_deferred + self.waiting,
+        )
 
     @property
     def sampling_defaults(self) -> Mapping[str, Any]:

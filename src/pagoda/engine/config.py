@@ -79,7 +79,9 @@ class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
 
     num_requests_running: int = 0
     num_requests_waiting: int = 0
-    num_requests_deferred: int = 0  #: of those waiting, the ones whose grammar is being compiled
+    num_requests_deferred: int = (
+        0  #: of those waiting, those whose grammar is being compiled, or model loaded
+    )
     kv_cache_usage: float = 0.0  #: share of blocks held by running requests, 0..1
     prompt_tokens: int = 0
     generation_tokens: int = 0
