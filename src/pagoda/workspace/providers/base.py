@@ -62,8 +62,8 @@ class Provider(Protocol):
     def chat(self, body: dict[str, Any], caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
         """Answers an OpenAI chat request; gives chat.completion.chunk objects.
 
-        Deltas hold content, reasoning_content and tool_calls; the last chunks hold finish_reason, then `usage`
-        and, from the local engine, `metrics`. Closing the generator stops the answer. Raises ProviderError,
-        before or between chunks.
+        Deltas hold content, reasoning_content and tool_calls; the last chunks hold finish_reason, then
+        `usage` and, from the local engine, `metrics`. Closing the generator stops the answer. Raises
+        ProviderError, before or between chunks.
         """
         ...
