@@ -70,4 +70,5 @@ class ChatEvents:
             self._run.role,
             prompt_token_ids=self._run.prompt_token_ids if request.return_token_ids else None,
             prompt_text=self._run.prompt_text if request.return_prompt_text else None,
+            usage=self._run.account.usage() if self._continuous else None,
         )

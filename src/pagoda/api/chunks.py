@@ -46,6 +46,7 @@ class ChunkEncoder:
         *,
         prompt_token_ids: list[int] | None = None,
         prompt_text: str | None = None,
+        usage: dict[str, Any] | None = None,
     ) -> bytes:
         """The first chunk of a chat answer, sent together with its first token."""
         delta = {"role": role, "content": ""}
@@ -55,6 +56,8 @@ class ChunkEncoder:
             chunk["prompt_token_ids"] = prompt_token_ids
         if prompt_text is not None:
             chunk["prompt_text"] = prompt_text
+        if usage is not None:
+            chunk["usage"] = usage
         return event(chunk)
 
     def text(self, index: int, text: str) -> bytes:
