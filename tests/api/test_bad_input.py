@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -140,7 +141,7 @@ FIELDS: list[tuple[str, dict[str, Any], str | None, str]] = [
     (CHAT, {"tools": [BAD_TOOL], "tool_choice": "required"}, "tools", "cannot be compiled"),
     (CHAT, {"tools": [BAD_TOOL]}, "tool_choice", "requires --enable-auto-tool-choice and --tool-call-parser"),
     (TEXT, {"structured_outputs": {"regex": "(("}}, "structured_outputs", "cannot be compiled"),
-    (CHAT, {"use_beam_search": True, "stop": ["x"]}, "stop", "together with use_beam_search"),
+    (CHAT, {"use_beam_search": True, "bad_words": ["x"]}, "bad_words", "together with use_beam_search"),
     (CHAT, {"best_of": 3, "stream": True}, "best_of", "only possible without stream"),
     (CHAT, {"best_of": 2, "n": 3}, "best_of", "at least n=3"),
     (CHAT, {"best_of": 2, "temperature": 0}, "best_of", "greedy answers are all alike"),
@@ -298,6 +299,35 @@ def test_a_preflight_and_a_probe(http: httpx.Client) -> None:
     assert http.head("/").status_code == 200
     refused = http.options(CHAT)
     assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+
+def test_others_are_answered_meanwhile(http: httpx.Client, tiny_server: Server) -> None:
+    json_type = {"Content-Type": "application/json"}
+    bodies = [
+        b" " * (40 * 2**20),
+        b"[" * 100_000,
+        json.dumps({"messages": [1] * 1_000_000}).encode(),
+        json.dumps({"messages": HI, "stop": ["a"] * 1_000_000}).encode(),
+        json.dumps({"messages": [{"role": "user", "content": "word " * 20}] * 10_000}).encode(),
+        json.dumps({"messages": HI, "response_format": EXPLODING}).encode(),
+        json.dumps({"messages": HI, "guided_regex": "(a{1,1000}){1,1000}"}).encode(),
+    ]
+
+    def send(body: bytes) -> int:
+        return httpx.post(
+            f"{tiny_server.base_url}{CHAT}", content=body, headers=json_type, timeout=60
+        ).status_code
+
+    good = {"messages": HI, "max_tokens": 300, "ignore_eos": True, "stream": True, "seed": 5}
+    with ThreadPoolExecutor(len(bodies)) as pool, http.stream("POST", CHAT, json=good) as response:
+        lines = response.iter_lines()
+        first = next(lines)
+        answers = pool.map(send, bodies)
+        rest = list(lines)
+        assert set(answers) == {400, 413}
+    assert first.startswith("data: ")
+    assert rest[-2:] == ["data: [DONE]", ""]
+    assert '"finish_reason":"length"' in "".join(rest)
 
 
 def test_the_server_goes_on_and_holds_nothing(http: httpx.Client, tiny_server: Server) -> None:
