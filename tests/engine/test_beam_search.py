@@ -11,17 +11,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.models import tiny_gguf
+from tests.text.vocabularies import byte_level_metadata
 
 from pagoda import LLM
 from pagoda.engine.async_llm import AsyncLLM
 from pagoda.engine.beam_generation import BeamGeneration
-from pagoda.engine.beam_search import BeamSearch, BeamSearchParams, beam_search_params
+from pagoda.engine.beam_search import (
+    BeamEnds,
+    BeamSearch,
+    BeamSearchParams,
+    beam_ends,
+    beam_search_params,
+    completion,
+)
 from pagoda.engine.config import EngineConfig
 from pagoda.engine.outputs import Logprob
 from pagoda.engine.params import ParameterError, SamplingParams
 from pagoda.engine.validation import PromptError
+from pagoda.text.gguf_tokenizer import tokenizer_from_gguf
+from pagoda.text.tokenizer import Tokenizer
 
 EOS = 0
+END = frozenset({EOS})
 PROMPT = [7, 7, 7]
 
 
@@ -43,7 +54,7 @@ class Language:
 
 
 def search(language: Language, params: BeamSearchParams) -> BeamSearch:
-    found = BeamSearch(PROMPT, params, [EOS])
+    found = BeamSearch(PROMPT, params, BeamEnds(frozenset() if params.ignore_eos else END))
     while not found.finished:
         found.advance([language.entries(tokens, params.beam_width) for tokens in found.prompts()])
     return found
@@ -101,10 +112,10 @@ def test_a_search_as_wide_as_the_language_finds_the_best(seed: int) -> None:
 
 def test_it_stops_once_nothing_better_can_come() -> None:
     found = {EOS: Logprob(-0.01, 1), 1: Logprob(-1.0, 2)}
-    long = BeamSearch(PROMPT, BeamSearchParams(beam_width=1, max_tokens=1000), [EOS])
+    long = BeamSearch(PROMPT, BeamSearchParams(beam_width=1, max_tokens=1000), BeamEnds(END))
     long.advance([found])
     assert not long.finished, "an answer of 1000 tokens could have a better mean"
-    short = BeamSearch(PROMPT, BeamSearchParams(beam_width=1, max_tokens=10), [EOS])
+    short = BeamSearch(PROMPT, BeamSearchParams(beam_width=1, max_tokens=10), BeamEnds(END))
     short.advance([found])
     assert short.finished
     [beam] = short.best()
@@ -129,8 +140,39 @@ def test_parameters_out_of_range(values: dict[str, float], named: str) -> None:
 def test_what_a_request_asks_for() -> None:
     params = SamplingParams(n=4, max_tokens=9, ignore_eos=True, temperature=1)
     assert beam_search_params(params, 0.5) == BeamSearchParams(4, 9, True, 1.0, 0.5)
-    with pytest.raises(ParameterError, match="stop cannot be used together with use_beam_search"):
-        beam_search_params(SamplingParams(stop=("x",)))
+    with pytest.raises(ParameterError, match="bad_words cannot be used together with use_beam_search"):
+        beam_search_params(SamplingParams(bad_words=("x",)))
+
+
+def test_tokens_of_a_request_end_beams_but_not_too_soon() -> None:
+    found = {EOS: Logprob(-0.1, 1), 1: Logprob(-0.2, 2), 2: Logprob(-0.3, 3)}
+    sampling = SamplingParams(stop_token_ids=[1], min_tokens=1)
+    search = BeamSearch(PROMPT, BeamSearchParams(beam_width=3, max_tokens=3), beam_ends(sampling, [EOS]))
+    search.advance([found])
+    assert [beam.token_ids for beam in search.best()] == [[2]], "neither ends the first token"
+    search.advance([found])
+    ends = {tuple(beam.token_ids): (beam.finish_reason, beam.stop_reason) for beam in search.best()}
+    assert ends == {(2, EOS): ("stop", None), (2, 1): ("stop", 1), (2, 2): ("length", None)}
+
+
+@pytest.mark.parametrize("included", [False, True])
+def test_strings_of_a_request_end_beams(included: bool, byte_level: Tokenizer) -> None:
+    tokens = byte_level.encode("so it ends")
+    params = BeamSearchParams(1, len(tokens), include_stop_str_in_output=included)
+    ends = beam_ends(SamplingParams(stop=("it e", "ends"), ignore_eos=True), ())
+    search = BeamSearch(PROMPT, params, ends, byte_level)
+    for token in tokens:
+        if not search.finished:
+            search.advance([{token: Logprob(-0.1, 1)}])
+    [beam] = search.best()
+    answer = completion(search, beam, 0, byte_level)
+    assert (answer.text, answer.stop_reason) == ("so it e" if included else "so ", "it e")
+    assert byte_level.decode(answer.token_ids) in ("so it e", "so it en", "so it ends")
+
+
+@pytest.fixture(scope="module")
+def byte_level() -> Tokenizer:
+    return tokenizer_from_gguf(byte_level_metadata())
 
 
 @pytest.fixture(scope="module")

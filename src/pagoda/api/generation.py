@@ -40,6 +40,7 @@ def start(
                     prompt,
                     _search(llm, prompt, params, request),
                     f"{request_id}-{number}",
+                    sampling=params,
                     logprobs=params.wants_logprobs,
                     priority=priority,
                     cache_salt=salt,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from pagoda.engine.async_llm import AsyncLLM
-from pagoda.engine.beam_search import BeamSearch, BeamSearchParams, completion
+from pagoda.engine.beam_search import BeamSearch, BeamSearchParams, beam_ends, completion
 from pagoda.engine.errors import EngineDeadError, RequestFailedError
 from pagoda.engine.generation import Generation
 from pagoda.engine.outputs import Logprob, RequestMetrics, RequestOutput
@@ -25,6 +25,7 @@ class BeamGeneration:
         params: BeamSearchParams,
         request_id: str,
         *,
+        sampling: SamplingParams | None = None,
         logprobs: bool = False,
         priority: int = 0,
         cache_salt: str = "",
@@ -32,13 +33,15 @@ class BeamGeneration:
     ) -> None:
         """Validates at once: raises PromptError, or EngineDeadError when the engine has stopped.
 
-        logprobs: give those of each answer's tokens.
+        sampling: the request's parameters, for where its answers end. logprobs: give those of each answer's
+        tokens.
         """
         info = llm.info
         whole = SamplingParams(temperature=0, max_tokens=params.max_tokens)
         check_prompt(prompt_token_ids, whole, max_model_len=info.max_model_len, vocab_size=info.vocab_size)
-        eos_token_ids = tuple(dict.fromkeys((*llm.tokenizer.eos_token_ids, *info.eos_token_ids)))
-        self._search = BeamSearch(prompt_token_ids, params, eos_token_ids)
+        eos_token_ids = (*llm.tokenizer.eos_token_ids, *info.eos_token_ids)
+        ends = beam_ends(sampling or SamplingParams(ignore_eos=params.ignore_eos), eos_token_ids)
+        self._search = BeamSearch(prompt_token_ids, params, ends, llm.tokenizer)
         self._llm = llm
         self._request_id = request_id
         self._logprobs = logprobs

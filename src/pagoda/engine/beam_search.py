@@ -8,7 +8,7 @@ included, to the power of length_penalty.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -54,12 +54,11 @@ class BeamSearchParams(msgspec.Struct):
 
 
 def beam_search_params(params: SamplingParams, length_penalty: float | None = None) -> BeamSearchParams:
-    """The search that a request with use_beam_search asks for: n beams, none of what constrains sampling.
+    """The search that a request with use_beam_search asks for: n beams. Where they end: `beam_ends`.
 
     params.max_tokens must be set. Raises ParameterError for what a search cannot keep to.
     """
-    kept = ("structured_outputs", "stop", "stop_token_ids", "logit_bias", "allowed_token_ids", "bad_words")
-    for name in (*kept, "min_tokens"):
+    for name in ("structured_outputs", "logit_bias", "allowed_token_ids", "bad_words"):
         if getattr(params, name):
             raise ParameterError(name, f"{name} cannot be used together with use_beam_search.")
     return BeamSearchParams(
@@ -72,15 +71,46 @@ def beam_search_params(params: SamplingParams, length_penalty: float | None = No
     )
 
 
+@dataclass(frozen=True, slots=True)
+class BeamEnds:
+    """What ends a beam beside max_tokens: tokens (an end token, or one of a request's), and strings in its
+    text. None of it does before min_tokens.
+    """
+
+    eos_token_ids: frozenset[int] = frozenset()
+    stop_token_ids: frozenset[int] = frozenset()
+    stop: tuple[str, ...] = ()
+    min_tokens: int = 0
+
+    def stops(self, token: int) -> bool:
+        return token in self.eos_token_ids or token in self.stop_token_ids
+
+    def find(self, text: str) -> str | None:
+        """The stop string that comes first in a text."""
+        found = [(text.index(each), each) for each in self.stop if each in text]
+        return min(found)[1] if found else None
+
+
+def beam_ends(params: SamplingParams, eos_token_ids: Iterable[int]) -> BeamEnds:
+    """Where the beams of a request end."""
+    return BeamEnds(
+        frozenset(() if params.ignore_eos else eos_token_ids),
+        frozenset(params.stop_token_ids),
+        params.stop,
+        params.min_tokens,
+    )
+
+
 @dataclass(slots=True)
 class Beam:
-    """A beginning of an answer, or a whole one."""
+    """A beginning of an answer, or a whole one. text: where a stop string ended it."""
 
     token_ids: list[int] = field(default_factory=list)
     cumulative_logprob: float = 0.0
     logprobs: list[dict[int, Logprob]] = field(default_factory=list)
     finish_reason: str | None = None
-    stop_reason: int | None = None
+    stop_reason: int | str | None = None
+    text: str | None = None
 
 
 @dataclass(slots=True)
@@ -104,14 +134,22 @@ class BeamSearchOutput:
 
 
 class BeamSearch:
-    """The search for one prompt. `prompts` says what the next round is asked, `advance` takes its answers."""
+    """The search for one prompt. `prompts` says what the next round is asked, `advance` takes its answers.
+
+    tokenizer: reads the text of beams, where stop strings are to be found.
+    """
 
     def __init__(
-        self, prompt_token_ids: Sequence[int], params: BeamSearchParams, eos_token_ids: Sequence[int]
+        self,
+        prompt_token_ids: Sequence[int],
+        params: BeamSearchParams,
+        ends: BeamEnds,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
         self.prompt_token_ids = list(prompt_token_ids)
         self.params = params
-        self._ends = frozenset(() if params.ignore_eos else eos_token_ids)
+        self._ends = ends
+        self._tokenizer = tokenizer
         self._running = [Beam()]
         self._whole: list[Beam] = []
         self._rounds = 0
@@ -136,14 +174,15 @@ class BeamSearch:
         longer: list[Beam] = []
         for beam, entry in zip(self._running, found, strict=True):
             for token, logprob in entry.items():
-                ends = token in self._ends
+                if self._ends.stops(token) and len(beam.token_ids) < self._ends.min_tokens:
+                    continue
                 grown = Beam(
                     [*beam.token_ids, token],
                     beam.cumulative_logprob + logprob.logprob,
                     [*beam.logprobs, dict(entry)],
-                    "stop" if ends else None,
                 )
-                (self._whole if ends else longer).append(grown)
+                self._end(grown)
+                (longer if grown.finish_reason is None else self._whole).append(grown)
         self._running = sorted(longer, key=self.score, reverse=True)[: self.params.beam_width]
         self._rounds += 1
 
@@ -165,8 +204,22 @@ class BeamSearch:
         ]
         return sorted(self._whole + ended, key=self.score, reverse=True)[: self.params.beam_width]
 
+    def _end(self, beam: Beam) -> None:
+        """Says so where a beam ends with its last token."""
+        token = beam.token_ids[-1]
+        if self._ends.stops(token):
+            beam.finish_reason = "stop"
+            beam.stop_reason = None if token in self._ends.eos_token_ids else token
+        elif self._ends.stop and self._tokenizer and len(beam.token_ids) >= self._ends.min_tokens:
+            text = self._tokenizer.decode(beam.token_ids)
+            found = self._ends.find(text)
+            if found is not None:
+                end = text.index(found) + (len(found) if self.params.include_stop_str_in_output else 0)
+                beam.finish_reason, beam.stop_reason, beam.text = "stop", found, text[:end]
+
     def score(self, beam: Beam) -> float:
-        length = len(self.prompt_token_ids) + len(beam.token_ids) - (beam.finish_reason == "stop")
+        ended = beam.finish_reason == "stop" and beam.text is None  # its last token is no text
+        length = len(self.prompt_token_ids) + len(beam.token_ids) - ended
         return beam.cumulative_logprob / math.pow(max(1, length), self.params.length_penalty)
 
     def _bound(self, beam: Beam) -> float:
@@ -184,7 +237,7 @@ def completion(search: BeamSearch, beam: Beam, index: int, tokenizer: Tokenizer)
         shown = shown[:-1]
     return CompletionOutput(
         index,
-        tokenizer.decode(shown),
+        tokenizer.decode(shown) if beam.text is None else beam.text,
         beam.token_ids,
         beam.cumulative_logprob,
         beam.logprobs,

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from pagoda.engine.beam_search import BeamSearch, BeamSearchOutput, BeamSearchParams, sequence
+from pagoda.engine.beam_search import BeamEnds, BeamSearch, BeamSearchOutput, BeamSearchParams, sequence
 from pagoda.engine.config import EngineConfig, EngineInfo
 from pagoda.engine.cores import Core, make_core
 from pagoda.engine.llm_metrics import Metric, engine_metrics
@@ -223,7 +223,8 @@ class LLM(PoolingMethods):
         whole = SamplingParams(temperature=0, max_tokens=params.max_tokens)
         for token_ids in wanted:
             self._check(token_ids, whole)
-        searches = [BeamSearch(token_ids, params, self._eos_token_ids) for token_ids in wanted]
+        ends = BeamEnds(frozenset(() if params.ignore_eos else self._eos_token_ids))
+        searches = [BeamSearch(token_ids, params, ends) for token_ids in wanted]
         size = concurrency_limit or max(1, len(searches))
         bar = Bar(len(searches), use_tqdm)
         try:
