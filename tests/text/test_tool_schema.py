@@ -105,6 +105,22 @@ def test_schema_of_required_calls() -> None:
     assert not single.is_valid([{"name": "bare", "parameters": {}}] * 2)
 
 
+def test_a_schema_with_a_name_in_the_world_refers_to_its_own_parts() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    named = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": "https://example.org/schema",
+        "type": "object",
+        "properties": {"a": {"$ref": "#/definitions/A"}, "$id": {"type": "integer"}},
+        "definitions": {"A": {"type": "string"}},
+    }
+    checker = jsonschema.Draft202012Validator(tool_choice_schema([tool("f", named)], "required"))
+    assert checker.is_valid([{"name": "f", "parameters": {"a": "x", "$id": 1}}])
+    assert not checker.is_valid([{"name": "f", "parameters": {"a": 1}}])
+    assert not checker.is_valid([{"name": "f", "parameters": {"$id": "x"}}])
+    assert "$id" not in (tool_choice_schema([tool("f", named)], NamedTool("f")) or {})
+
+
 def test_a_schema_nested_too_deeply() -> None:
     parameters: dict[str, Any] = {}
     for _ in range(5000):

@@ -138,7 +138,7 @@ def tool_choice_schema(
     `parallel`), of {"name": ..., "parameters": ...}.
     """
     if isinstance(tool_choice, NamedTool):
-        schema = dict(parameters_schema(tools, tool_choice.name))
+        schema: dict[str, Any] = dict(_moved(parameters_schema(tools, tool_choice.name), "#"))
         schema.setdefault("type", "object")
         return schema
     if tool_choice != "required":
@@ -167,13 +167,16 @@ def tool_choice_schema(
 
 
 def _moved(schema: Any, place: str) -> Any:
-    """The schema with its references into itself ("#...") made references to `place`."""
+    """The schema with its references into itself ("#...") made references to `place`. Names that it has in
+    the world are left out: as a part of another schema it would be looked up by them.
+    """
     if isinstance(schema, Mapping):
         return {
             key: place + value[1:]
             if key == "$ref" and isinstance(value, str) and value.startswith("#")
             else _moved(value, place)
             for key, value in schema.items()
+            if not (key in ("$id", "$schema") and isinstance(value, str))
         }
     if isinstance(schema, list):
         return [_moved(each, place) for each in schema]
