@@ -278,7 +278,7 @@ def test_errors_are_those_the_client_knows(client: Anthropic, server: Server) ->
     assert isinstance(body, dict)
     assert (body["type"], body["error"]["type"]) == ("error", "invalid_request_error")
     with (
-        pytest.raises(anthropic.AuthenticationError),
+        pytest.raises(anthropic.AuthenticationError, match="authentication_error"),
         Anthropic(base_url=server.base_url, api_key="no") as wrong,
     ):
         wrong.messages.create(model="scripted", max_tokens=1, messages=[{"role": "user", "content": "hi"}])

@@ -7,14 +7,16 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
+import httpx
 import pytest
 from anthropic.types import ContentBlock, RawMessageStreamEvent
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from pagoda.api.chat_run import ChatPiece, ChatRun
-from pagoda.api.errors import ApiError
+from pagoda.api.errors import ApiError, install_error_handlers, unavailable
 from pagoda.api.messages_api.blocks import BlockBuilder, Event
 from pagoda.api.messages_api.convert import chat_request
 from pagoda.api.messages_api.errors import is_messages_path, messages_error
@@ -267,6 +269,21 @@ def test_errors_have_the_types_of_the_api() -> None:
     assert messages_error(418, "x")[1]["error"]["type"] == "invalid_request_error"
     assert is_messages_path("/llm/v1/messages/count_tokens")
     assert not is_messages_path("/v1/messages_of_others")
+
+
+async def test_what_is_not_possible_now_is_told_as_overload() -> None:
+    app = FastAPI()
+    install_error_handlers(app)
+
+    @app.post("/v1/messages")
+    async def busy() -> None:
+        raise unavailable("The model is still loading.", 3)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+        answer = await client.post("/v1/messages")
+    assert answer.status_code == 529
+    assert answer.headers["retry-after"] == "3"
+    assert answer.json()["error"] == {"type": "overloaded_error", "message": "The model is still loading."}
 
 
 class Silence:
