@@ -57,6 +57,7 @@ MARKS = (
         "</tool_",
     ),
     *(" " * 70, " " * 300, "x" * 300, "x" * 600, f'{{"{"k" * 520}"'),  # beyond what is held back
+    *(" ", "\n", "x", " x", "\n x", '"x"', ":", "[", ";", "<", "</"),
     *('"', "}", "{", "\\", "\n\n", "]", ",", '{"arguments": {}', "\\u12", ": null"),
 )
 
@@ -79,6 +80,9 @@ def outputs(name: str) -> st.SearchStrategy[str]:
         call: st.SearchStrategy[str] = xml_calls
     else:
         call = calls.map(lambda drawn: WRITERS[name](drawn[0], drawn[1][0]))
+    if name == "mistral":
+        entry = calls.map(lambda drawn: f'{{"name": "{drawn[0]}", "arguments": {drawn[1][0]}}}')
+        call |= st.lists(entry, max_size=2).map(lambda entries: f"[TOOL_CALLS] [{', '.join(entries)}]")
     return st.lists(call | plain_text, max_size=4).map("".join)
 
 

@@ -21,6 +21,7 @@ _MARKERS: Mapping[str, tuple[str, ...]] = {
     "qwen3_xml": ("<tool_call>", "</tool_call>"),
     "llama3_json": ("<|python_tag|>",),
     "llama4_json": ("<|python_tag|>",),
+    "mimo": ("<tool_call>", "</tool_call>"),
     "mistral": ("[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"),
 }
 

@@ -23,6 +23,7 @@ TOOL_PARSERS: Mapping[str, Callable[[Callable[[], str], Tools], ToolParser]] = {
     "hermes": HermesParser,
     "llama3_json": LlamaJsonParser,
     "llama4_json": LlamaJsonParser,
+    "mimo": Qwen3CoderParser,
     "mistral": MistralParser,
     "qwen3_coder": Qwen3CoderParser,
     "qwen3_xml": Qwen3CoderParser,

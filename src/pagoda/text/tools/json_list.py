@@ -21,6 +21,7 @@ class JsonListParser(ToolParser):
         self._bracketed = False
         self._call = JsonCall()
         self._raw: list[str] | None = None
+        self._gap: list[str] = []  # white space after an object
 
     def begin_list(self, raw: str) -> None:
         """A list may begin; `raw` is what announced it, content if none does."""
@@ -43,6 +44,8 @@ class JsonListParser(ToolParser):
             after += 1
         space, character = text[position:after], text[after : after + 1]
         before = self._place == "before"
+        if not before:
+            self._gap.append(space)
         if not character and not final:
             self._keep(space)
         elif character == "{" and before:
@@ -53,7 +56,7 @@ class JsonListParser(ToolParser):
             self._bracketed, self._place, self._call = True, "object", JsonCall()
             return after + 1
         elif character == "," and self._bracketed:
-            self._raw = [space, character]
+            self._raw = [*self._gap, character]
             self._place, self._call = "object", JsonCall()
             return after + 1
         elif character == "]" and self._bracketed:
@@ -63,7 +66,7 @@ class JsonListParser(ToolParser):
             self.no_call("".join(self._raw or ()) + space)
         else:
             self.end_call()
-            self.pass_content(space)
+            self.pass_content("".join(self._gap))
         return after
 
     def _keep(self, text: str) -> None:
@@ -81,6 +84,7 @@ class JsonListParser(ToolParser):
             self.no_call("".join(self._raw or ()))
         elif self._call.done:
             self._place = "between"
+            self._gap = []
         return moved
 
 
