@@ -26,9 +26,11 @@ MAX_TOKENS = 512
 MACHINE_ISAS = ISAS[: ISAS.index(_kernels.best_isa()) + 1]
 VOCAB = 256
 
-#: Queries, keys, values and attention weights of the kernels are bfloat16 (2^-9), and with AVX512 the inputs
-#: of products with bfloat16 weights too. Root mean square; states are up to 4 here, and 0.015 was seen.
-KERNEL_ERROR = 0.02
+#: Root mean square, where states and scores are up to 4. Queries, keys, values and attention weights of the
+#: kernels are bfloat16 (2^-9): 0.032 was seen. The reference with these roundings differs by what the order
+#: of summation decides alone. With AVX512 the inputs of products with bfloat16 weights are rounded as well.
+KERNEL_ERROR = 0.05
+ORDER_ERROR = 3e-3
 
 Array = npt.NDArray[np.float32]
 
@@ -62,21 +64,27 @@ def run_golden(executor: Executor, golden: goldens.EncoderGolden, classifier: bo
     return states[0] if classifier else states
 
 
-@pytest.mark.parametrize("name", ["bert", "bert_classifier"])
+@pytest.mark.parametrize("name", ["bert", "bert_classifier", "roberta_classifier"])
 def test_the_reference_agrees_with_transformers(name: str) -> None:
     executor = reference(name)
     for golden in goldens.encoder_prompts(name):
-        found = run_golden(executor, golden, name == "bert_classifier")
+        found = run_golden(executor, golden, name.endswith("classifier"))
         assert np.abs(found - golden.expected).max() <= goldens.TOLERANCE * np.abs(golden.expected).max()
 
 
 @pytest.mark.parametrize("isa", MACHINE_ISAS)
-@pytest.mark.parametrize("name", ["bert", "bert_classifier"])
+@pytest.mark.parametrize("name", ["bert", "bert_classifier", "roberta_classifier"])
 def test_the_kernels_agree_with_transformers(name: str, isa: str) -> None:
-    executor = cpu(name, isa=isa)
+    executor, rounded = cpu(name, isa=isa), reference(name, activation="int8")
     for golden in goldens.encoder_prompts(name):
-        found = run_golden(executor, golden, name == "bert_classifier")
-        assert np.sqrt(np.mean((found - golden.expected) ** 2)) < KERNEL_ERROR
+        found = run_golden(executor, golden, name.endswith("classifier"))
+        assert rms(found - golden.expected) < KERNEL_ERROR
+        if name != "bert" or isa != "avx512":
+            assert rms(found - run_golden(rounded, golden, name.endswith("classifier"))) < ORDER_ERROR
+
+
+def rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(values**2)))
 
 
 @pytest.mark.parametrize("isa", MACHINE_ISAS)
@@ -89,7 +97,7 @@ def test_quantised_weights_cost_what_their_format_explains(isa: str) -> None:
     for golden in goldens.encoder_prompts("bert"):
         explained = run_golden(rounded, golden, False) - golden.expected
         error = run_golden(cpu("bert", "int8", isa=isa), golden, False) - golden.expected
-        assert np.sqrt(np.mean(error**2)) < 1.25 * np.sqrt(np.mean(explained**2)) + 1e-3
+        assert rms(error) < 1.25 * rms(explained) + 1e-3
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -162,6 +162,17 @@ def test_configurations_that_cannot_be_used(bert: Path, changes: dict[str, Any],
     assert "\n" not in str(caught.value)
 
 
+def test_roberta_is_bert_with_positions_that_begin_later() -> None:
+    checkpoint = open_checkpoint(goldens.FOLDER / "roberta_classifier", purpose="pooling")
+    stored = load_file(goldens.FOLDER / "roberta_classifier" / "model.safetensors")
+    table = checkpoint.tensor("embeddings.position_embeddings.weight")
+    assert checkpoint.config.max_position_embeddings == 320
+    assert table.shape == checkpoint.shape(table.name) == (320, 64)
+    np.testing.assert_array_equal(table.data, stored["roberta.embeddings.position_embeddings.weight"][2:])
+    head = checkpoint.tensor("pooler.dense.weight").data
+    np.testing.assert_array_equal(head, stored["classifier.dense.weight"])
+
+
 def test_small_tables_are_not_quantised(bert: Path) -> None:
     checkpoint = open_checkpoint(bert, "int8", "pooling")
     assert checkpoint.format("encoder.layer.0.attention.self.query.weight") is Format.INT8

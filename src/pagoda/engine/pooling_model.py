@@ -7,7 +7,7 @@ import msgspec
 from pagoda.engine.config import EngineConfig, PoolingInfo
 from pagoda.engine.sizes import ConfigurationError
 from pagoda.execute.base import BLOCK_SIZE
-from pagoda.models.program import EmbedSegments, Program
+from pagoda.models.program import Program
 from pagoda.weights.checkpoint import Checkpoint
 from pagoda.weights.sentence_transformers import METHODS, pooling_settings
 
@@ -28,7 +28,7 @@ def read_pooling(config: EngineConfig, checkpoint: Checkpoint, program: Program)
         size=program.result_width,
         labels=found.labels,
         activation=found.activation,
-        pairs=any(isinstance(op, EmbedSegments) for op in program.ops),
+        pairs=checkpoint.config.type_vocab_size > 1,
     )
 
 

@@ -1,7 +1,8 @@
-"""BERT (arXiv:1810.04805): an encoder, for embeddings and, with its classifier, for scores of pairs.
+"""BERT (arXiv:1810.04805) and RoBERTa (arXiv:1907.11692), of the same shape: encoders, for embeddings and,
+with their classifier, for scores of pairs.
 
 Norms stand after the sums, attention sees the whole sequence, and positions are learned vectors. Weights are
-named as in Hugging Face's BertModel (without "bert." before them).
+named as in Hugging Face's BertModel (without "bert." before them); a classifier's first layer is its pooler.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class ModelConfig:
     """A model's sizes, in the terms of Hugging Face's config.json, whatever file they came from.
 
     What only decoders have (rms_norm_eps, rope_*) means nothing for architecture "bert", and the other way
-    round (layer_norm_eps, type_vocab_size, hidden_act, num_labels).
+    round (layer_norm_eps, type_vocab_size, hidden_act, position_offset, num_labels).
     """
 
     architecture: str  #: "llama", "qwen2", "qwen3" or "bert": the name of a program builder
@@ -55,5 +55,6 @@ class ModelConfig:
     layer_norm_eps: float = 1e-12
     type_vocab_size: int = 0  #: texts of a pair that segments tell apart
     hidden_act: str = "silu"  #: the activation, by its name in program.ActivationKind for encoders
+    position_offset: int = 0  #: rows of the stored table of positions before that of the first one (RoBERTa)
     num_labels: int = 0  #: outputs of a classifier on the first token; 0 where there is none
     name: str = ""  #: a name for people, where the file has one

@@ -1,4 +1,4 @@
-"""BERT's config.json as ModelConfig."""
+"""BERT's config.json as ModelConfig, and RoBERTa's, which is BERT with other names and positions."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from pagoda.models.config import ModelConfig
-from pagoda.weights.checkpoint import CheckpointError, check_config
+from pagoda.weights.checkpoint import MAX_SIZE, CheckpointError, check_config
 from pagoda.weights.json_fields import Fields, first_id
 
-CLASSIFIERS = ("BertForSequenceClassification",)
+_FAMILIES = ("Bert", "Roberta", "XLMRoberta")
+_ROBERTA = ("Roberta", "XLMRoberta")
+_CLASSIFIER = "ForSequenceClassification"
 #: `architectures` of config.json -> the name of a program builder
 BERT_ARCHITECTURES: Mapping[str, str] = MappingProxyType(
-    {"BertModel": "bert", "BertForMaskedLM": "bert"} | dict.fromkeys(CLASSIFIERS, "bert")
+    {family + kind: "bert" for family in _FAMILIES for kind in ("Model", "ForMaskedLM", _CLASSIFIER)}
 )
+POSITIONS = "embeddings.position_embeddings.weight"
 _ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu"}
 
 
@@ -32,6 +35,11 @@ def bert_config(fields: Fields, architectures: Sequence[str]) -> ModelConfig:
     if kind != "absolute":
         raise CheckpointError(f"{path}: position embeddings of type {kind!r} are not supported")
     vocab_size = fields.get("vocab_size", int)
+    name = next(name for name in architectures if name in BERT_ARCHITECTURES)
+    # RoBERTa counts positions from the one after that of padding.
+    offset = fields.get("pad_token_id", int, 1) + 1 if name.startswith(_ROBERTA) else 0
+    if not 0 <= offset < MAX_SIZE:
+        raise CheckpointError(f"{path}: pad_token_id is {offset - 1:,}, which cannot be right")
     found = ModelConfig(
         architecture="bert",
         vocab_size=vocab_size,
@@ -43,12 +51,13 @@ def bert_config(fields: Fields, architectures: Sequence[str]) -> ModelConfig:
         head_dim=hidden // heads,
         rms_norm_eps=0.0,
         rope_theta=10000.0,
-        max_position_embeddings=fields.get("max_position_embeddings", int),
+        max_position_embeddings=fields.get("max_position_embeddings", int) - offset,
         tie_word_embeddings=True,
         layer_norm_eps=fields.get("layer_norm_eps", float, 1e-12),
         type_vocab_size=fields.get("type_vocab_size", int, 2),
         hidden_act=_ACTIVATIONS[activation],
-        num_labels=_labels(fields) if any(name in CLASSIFIERS for name in architectures) else 0,
+        position_offset=offset,
+        num_labels=_labels(fields) if name.endswith(_CLASSIFIER) else 0,
         pad_token_id=first_id(fields.values.get("pad_token_id"), vocab_size),
     )
     check_config(found, path)
@@ -57,10 +66,13 @@ def bert_config(fields: Fields, architectures: Sequence[str]) -> ModelConfig:
 
 def weight_name(name: str) -> str:
     """A tensor's name as BertModel has it, whatever model around it was saved, and by today's spelling."""
-    name = name.removeprefix("bert.")
+    name = name.removeprefix("bert.").removeprefix("roberta.")
     for old, new in ((".LayerNorm.gamma", ".LayerNorm.weight"), (".LayerNorm.beta", ".LayerNorm.bias")):
         if name.endswith(old):
             return name.removesuffix(old) + new
+    for old, new in (("classifier.dense.", "pooler.dense."), ("classifier.out_proj.", "classifier.")):
+        if name.startswith(old):
+            return new + name.removeprefix(old)
     return name
 
 

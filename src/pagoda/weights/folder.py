@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pagoda.models.config import ModelConfig
-from pagoda.weights.bert_config import weight_name
+from pagoda.weights.bert_config import POSITIONS, weight_name
 from pagoda.weights.checkpoint import CheckpointError
 from pagoda.weights.hf_config import model_config
 from pagoda.weights.json_fields import read_json
@@ -64,7 +64,8 @@ class FolderCheckpoint:
 
     def shape(self, name: str) -> tuple[int, ...]:
         file, stored = self._home(name)
-        return file.tensors[stored].shape
+        shape = file.tensors[stored].shape
+        return (shape[0] - self._skipped(name), *shape[1:]) if shape else shape
 
     def format(self, name: str) -> Format:
         file, stored = self._home(name)
@@ -72,11 +73,17 @@ class FolderCheckpoint:
 
     def tensor(self, name: str) -> Tensor:
         file, stored = self._home(name)
-        return replace(file.tensor(stored), name=name)
+        tensor = replace(file.tensor(stored), name=name)
+        skipped = self._skipped(name)
+        return replace(tensor, shape=self.shape(name), data=tensor.data[skipped:]) if skipped else tensor
 
     def close(self) -> None:
         for file in self._files:
             file.close()
+
+    def _skipped(self, name: str) -> int:
+        """Rows before the tensor's first one that is used."""
+        return self._config.position_offset if name == POSITIONS else 0
 
     def _home(self, name: str) -> tuple[SafetensorsFile, str]:
         found = self._homes.get(name)
