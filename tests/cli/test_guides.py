@@ -82,6 +82,11 @@ original_max_position_embeddings":32768}' --max-model-len 131072""",
         "Qwen-32B",
     ),
 }
+#: what older guides run, by the guide: both of our modules serve
+MODULES = {
+    "the older module": "pagoda.api.server",
+    "the arguments of a container": "pagoda.entrypoints.openai.api_server",
+}
 #: contexts of the models that the guides name
 LENGTHS = {"longer context, with a line break inside the JSON": 40_960, "on a CPU": 32_768}
 
@@ -104,9 +109,7 @@ def long_model(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 def test_a_guide_s_command_line_serves(tmp_path: Path, long_model: dict[int, Path], name: str) -> None:
     line, context, served = GUIDES[name]
     model = str(long_model[LENGTHS.get(name, 131_072)])
-    program: list[str] = []
-    if line.startswith(OLD_SERVE):
-        program = [sys.executable, "-m", "pagoda.entrypoints.openai.api_server"]
+    program = [sys.executable, "-m", MODULES[name]] if line.startswith(OLD_SERVE) else []
     arguments = (
         line.removeprefix(OLD_SERVE).removeprefix(SERVE).replace("\\\n", " ")
     )  # as a shell joins lines
@@ -122,11 +125,11 @@ def test_a_guide_s_command_line_serves(tmp_path: Path, long_model: dict[int, Pat
             assert (flag in words) == any(flag in line and word in line for line in running.block)
 
 
-def test_the_server_s_own_module_starts_it_too(tmp_path: Path, gguf: Path) -> None:
-    program = [sys.executable, "-m", "pagoda.api.server"]
-    with service(tmp_path, "--model", str(gguf), program=program) as running:
-        assert running.ask()["object"] == "chat.completion"
-    ended = subprocess.run([*program, "--prot"], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("module", MODULES.values())
+def test_the_modules_fail_with_one_line(module: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", module, "--prot"], capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 2
     assert ended.stderr.startswith("pagoda: there is no flag --prot; did you mean --port")
 

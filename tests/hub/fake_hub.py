@@ -20,6 +20,7 @@ class FakeHub:
 
     repos: dict[str, dict[str, bytes]]
     gated: tuple[str, ...] = ()
+    revisions: tuple[str, ...] = ()  #: those that exist; none means all
     requests: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
 
@@ -41,6 +42,8 @@ def _answer(hub: FakeHub, path: str) -> tuple[int, dict[str, str], bytes]:
     if files is None:
         return 401, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}, b""
     if is_api:
+        if hub.revisions and "revision" in words and words[words.index("revision") + 1] not in hub.revisions:
+            return 404, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "Invalid rev id"}, b""
         if "tree" in words:
             tree = [
                 {"type": "file", "path": name, "size": len(body), "oid": hashlib.sha1(body).hexdigest()}

@@ -40,6 +40,11 @@ def total_memory() -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:")), None)
 
 
+def in_container(root: Path = Path("/")) -> bool:
+    """Whether this process runs in a container of Docker or Podman. `root` is where their marks are found."""
+    return any((root / name).exists() for name in (".dockerenv", "run/.containerenv"))
+
+
 def read_bandwidth(megabytes: int = 128, seconds: float = 0.6) -> float:
     """Bytes a second that all cores together read from memory: the best of some rounds."""
     import time

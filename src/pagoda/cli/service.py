@@ -18,6 +18,7 @@ import msgspec
 
 from pagoda.api.settings import ServerSettings
 from pagoda.cli.console import LoadingProgress, progress_reporter, say
+from pagoda.cli.machine import in_container
 from pagoda.cli.pool import build_pool, engine_config
 from pagoda.cli.ports import address_of, bind, bind_unix, is_loopback
 from pagoda.cli.settings import web_dir
@@ -178,6 +179,8 @@ def ready_lines(info: EngineInfo, name: str, address: str, options: ServiceOptio
     rows.append(("Stop", "Ctrl-C"))
     if options.uds is None and not is_loopback(options.host) and not options.server.api_keys:
         rows.append(("Note", "whoever reaches this machine may use it; --api-key KEY asks for a key"))
+    elif options.uds is None and is_loopback(options.host) and in_container():
+        rows.append(("Note", "only this container reaches it; --host 0.0.0.0 lets others in"))
     rows += [("Note", note) for note in info.notes]
     width = max(len(title) for title, _ in rows)
     return ["", "Pagoda is ready.", *(f"  {title:<{width}}  {value}" for title, value in rows), ""]
