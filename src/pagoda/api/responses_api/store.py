@@ -28,11 +28,14 @@ _VERSION = 1
 _SCHEMA = f"""
 PRAGMA user_version = {_VERSION};
 CREATE TABLE IF NOT EXISTS responses (
-    id TEXT PRIMARY KEY, used REAL NOT NULL, status TEXT NOT NULL, previous TEXT, size INTEGER NOT NULL,
-    response BLOB NOT NULL, input BLOB NOT NULL, events BLOB
+    id TEXT PRIMARY KEY, used REAL NOT NULL, status TEXT NOT NULL, size INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS responses_used ON responses (used);
 CREATE INDEX IF NOT EXISTS responses_status ON responses (status);
+CREATE TABLE IF NOT EXISTS contents (
+    id TEXT PRIMARY KEY REFERENCES responses (id) ON DELETE CASCADE,
+    response BLOB NOT NULL, input BLOB NOT NULL, events BLOB
+);
 CREATE TABLE IF NOT EXISTS items (
     id TEXT PRIMARY KEY, response TEXT NOT NULL REFERENCES responses (id) ON DELETE CASCADE
 ) WITHOUT ROWID;
@@ -175,11 +178,10 @@ class ResponseStore:
         response, given = msgspec.json.encode(stored.response), msgspec.json.encode(stored.input)
         events = None if stored.events is None else msgspec.msgpack.encode(stored.events)
         size = len(response) + len(given) + len(events or b"")
-        row = (stored.id, time.time(), stored.response["status"], stored.response.get("previous_response_id"))
+        row = (stored.id, time.time(), stored.response["status"], size)
         self._forget(database, "id = ?", (stored.id,))
-        database.execute(
-            "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*row, size, response, given, events)
-        )
+        database.execute("INSERT INTO responses VALUES (?, ?, ?, ?)", row)
+        database.execute("INSERT INTO contents VALUES (?, ?, ?, ?)", (stored.id, response, given, events))
         self._count += 1
         self._bytes += size
         items = [(item["id"], stored.id) for item in stored.response["output"] if "id" in item]
@@ -206,7 +208,7 @@ class ResponseStore:
 
 def _get(database: sqlite3.Connection, response_id: str) -> StoredResponse:
     found = database.execute(
-        "SELECT response, input, events FROM responses WHERE id = ?", (response_id,)
+        "SELECT response, input, events FROM contents WHERE id = ?", (response_id,)
     ).fetchone()
     if found is None:
         raise MissingResponseError(response_id)
@@ -233,7 +235,7 @@ def _items(database: sqlite3.Connection, item_ids: Sequence[str]) -> dict[str, d
     found: dict[str, dict[str, Any]] = {}
     for item_id in item_ids:
         row = database.execute(
-            "SELECT response FROM responses WHERE id = (SELECT response FROM items WHERE id = ?)", (item_id,)
+            "SELECT response FROM contents WHERE id = (SELECT response FROM items WHERE id = ?)", (item_id,)
         ).fetchone()
         for item in msgspec.json.decode(row[0])["output"] if row is not None else ():
             found[item["id"]] = item
@@ -241,11 +243,11 @@ def _items(database: sqlite3.Connection, item_ids: Sequence[str]) -> dict[str, d
 
 
 def _fail_running(database: sqlite3.Connection) -> None:
-    rows = database.execute("SELECT id, response FROM responses WHERE status IN (?, ?)", RUNNING).fetchall()
-    for response_id, encoded in rows:
-        response = msgspec.json.decode(encoded)
+    for (response_id,) in database.execute(
+        "SELECT id FROM responses WHERE status IN (?, ?)", RUNNING
+    ).fetchall():
+        response = _get(database, response_id).response
         response.update(status="failed", error={"code": "server_error", "message": LOST})
-        database.execute(
-            "UPDATE responses SET status = 'failed', response = ? WHERE id = ?",
-            (msgspec.json.encode(response), response_id),
-        )
+        database.execute("UPDATE responses SET status = 'failed' WHERE id = ?", (response_id,))
+        encoded = msgspec.json.encode(response)
+        database.execute("UPDATE contents SET response = ? WHERE id = ?", (encoded, response_id))
