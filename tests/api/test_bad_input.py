@@ -139,7 +139,6 @@ FIELDS: list[tuple[str, dict[str, Any], str | None, str]] = [
     (CHAT, {"structured_outputs": {"choice": ["c"] * 20_000}}, "structured_outputs", "at most 10,000"),
     (CHAT, {"response_format": EXPLODING}, "response_format", "too large"),
     (CHAT, {"tools": [BAD_TOOL], "tool_choice": "required"}, "tools", "cannot be compiled"),
-    (CHAT, {"tools": [BAD_TOOL]}, "tool_choice", "requires --enable-auto-tool-choice and --tool-call-parser"),
     (TEXT, {"structured_outputs": {"regex": "(("}}, "structured_outputs", "cannot be compiled"),
     (CHAT, {"use_beam_search": True, "bad_words": ["x"]}, "bad_words", "together with use_beam_search"),
     (CHAT, {"best_of": 3, "stream": True}, "best_of", "only possible without stream"),

@@ -14,11 +14,13 @@ from pagoda.api.model_pool import ServedModel
 from pagoda.api.protocol.chat import ChatFields
 from pagoda.api.settings import ServerSettings
 from pagoda.api.structured import or_format, param_of, structured_outputs
+from pagoda.api.tool_prompt import PARSER, has_place_for_tools
 from pagoda.engine.messages import ReasoningTokens
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.reasoning import reasoning_tokens
 from pagoda.engine.structured_outputs import StructuredOutputsParams
 from pagoda.text.answers import detect_parsers, keeps_special_tokens, make_answer_parser
+from pagoda.text.chat_template import TemplateError
 from pagoda.text.parsing import AnswerParser
 from pagoda.text.tokenizer import Tokenizer
 from pagoda.text.tool_schema import (
@@ -113,6 +115,9 @@ def plan_answer(model: ServedModel, settings: ServerSettings, request: ChatField
         raise bad_request(str(error), error.parameter) from error
     constraint, param = structured_outputs(request), param_of(request)
     parser, parallel = model.tool_call_parser, request.parallel_tool_calls is not False
+    in_words = bool(tools) and _lacks_place(model, request)
+    if in_words and (parser is not None or settings.tool_call_parser == "auto"):
+        parser = PARSER
     if tools and choice != "none":
         _check_parser(settings, parser, choice)
         forced = tool_choice_schema(tools, choice, parallel)
@@ -122,7 +127,7 @@ def plan_answer(model: ServedModel, settings: ServerSettings, request: ChatField
             calls = call_format(parser, tools)
             free = keeps_special_tokens(None, parser, lambda mark: _is_special(mark, model.llm.tokenizer))
             constraint = None if calls is None or free else or_format(constraint, calls)
-    hidden = choice == "none" and settings.exclude_tools_when_tool_choice_none
+    hidden = choice == "none" and (in_words or settings.exclude_tools_when_tool_choice_none)
     return AnswerPlan(
         shown_tools=None if hidden else tools,
         tools=None if choice == "none" else tools,
@@ -147,6 +152,18 @@ def _thinks(model: ServedModel, request: ChatFields) -> str | None:
             "thinking_token_budget",
         )
     return found
+
+
+def _lacks_place(model: ServedModel, request: ChatFields) -> bool:
+    """Whether the template has no place for tools: the model is then told of them in words."""
+    source = request.chat_template
+    if not source:
+        try:
+            template = model.llm.chat_template
+        except TemplateError:
+            return False  # rendering will say what is wrong
+        source = template.source if template is not None else ""
+    return bool(source) and not has_place_for_tools(source)
 
 
 def _limits_thinking(request: ChatFields) -> bool:

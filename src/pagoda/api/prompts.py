@@ -10,6 +10,7 @@ from typing import Any
 from pagoda.api.errors import bad_request
 from pagoda.api.protocol.chat import ChatFields
 from pagoda.api.settings import ServerSettings
+from pagoda.api.tool_prompt import has_place_for_tools, with_tools_told
 from pagoda.engine.async_llm import AsyncLLM
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.validation import check_text, truncate_prompt
@@ -118,6 +119,8 @@ def render(
     """Raises MessageError, TemplateError, ApiError."""
     prepared = prepare_messages(messages, keep_developer="developer" in template.source)
     continues = _continues(request, prepared)
+    if tools and not has_place_for_tools(template.source):
+        prepared, tools = with_tools_told(prepared, tools), None
     opens = request.add_generation_prompt
     if continues and opens:
         raise bad_request(
