@@ -81,7 +81,7 @@ def _row(flag: Flag) -> Iterator[str]:
 def _sentence(flag: Flag) -> str:
     match flag.effect:
         case Effect.WORKS:
-            return flag.help + (f" [{flag.default}]" if flag.default else "")
+            return flag.help + (f" (default: {flag.default})" if flag.default else "")
         case Effect.REFUSED:
             return f"(not supported) {flag.help}"
         case Effect.OLD:
