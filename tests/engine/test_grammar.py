@@ -67,6 +67,32 @@ def test_no_additional_properties() -> None:
     assert not admits('{"properties": {"age": 1, "b": 2}}', json=nested, disable_additional_properties=True)
 
 
+COLORS = {"enum": ["red", "blue"]}
+
+
+@pytest.mark.parametrize(
+    "names", [COLORS, {"$ref": "#/$defs/Color"}, {"$ref": "#/$defs/Same"}, {"pattern": "^(red|blue)$"}]
+)
+def test_names_of_properties(names: dict[str, Any]) -> None:
+    """As pydantic writes dict[Color, int]."""
+    inner = {"type": "object", "propertyNames": names, "additionalProperties": {"type": "integer"}}
+    schema = {
+        "type": "object",
+        "properties": {"propertyNames": inner},
+        "required": ["propertyNames"],
+        "$defs": {"Color": COLORS, "Same": {"$ref": "#/$defs/Color"}},
+    }
+    assert admits('{"propertyNames":{"red":1,"blue":2}}', json=schema)
+    assert admits('{"propertyNames":{}}', json=schema)
+    assert not admits('{"propertyNames":{"green":1}}', json=schema)
+    assert not admits('{"propertyNames":{"red":"1"}}', json=schema)
+
+
+def test_names_of_properties_that_cannot_be_listed_are_refused() -> None:
+    for names in ({"maxLength": 3}, {"$ref": "#"}, {"$ref": "#/nowhere/x"}, True):
+        assert "propertyNames" in refusal(json={"type": "object", "propertyNames": names})
+
+
 def test_any_json_object() -> None:
     assert admits('{"a": [1, null]}', json_object=True)
     assert not admits("[1]", json_object=True)
@@ -178,6 +204,10 @@ def doubled(depth: int) -> dict[str, Any]:
         ({"json": {"not": {"type": "integer"}}}, "keywords that are not supported: not."),
         ({"json": {"type": "string", "pattern": "["}}, "unclosed character class"),
         ({"json": nested(2000)}, "nested too deeply"),
+        (
+            {"json": '{"properties":{"a":' * 490 + "{}" + "}}" * 490, "disable_additional_properties": True},
+            "nested too deeply",
+        ),
         ({"json": doubled(16)}, "characters; at most"),
         ({"json": {"enum": [f"{i}" * 8 for i in range(100_000)]}}, "characters; at most"),
         (

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pagoda.engine.schema_rewrites import closed, without_property_names
 from pagoda.engine.structured_outputs import GrammarError, StructuredOutputsParams
 
 OPTIONS = '%llguidance {"no_forcing": true}\n'
@@ -26,6 +27,13 @@ def grammar_text(params: StructuredOutputsParams) -> str:
     """The grammar of a constraint. Raises GrammarError for what is too large or not well formed; whether it
     can be compiled is another question.
     """
+    try:
+        return _grammar_text(params)
+    except RecursionError:
+        raise GrammarError("The constraint is nested too deeply.") from None
+
+
+def _grammar_text(params: StructuredOutputsParams) -> str:
     if params.json is not None:
         return schema_grammar(parse_schema(params.json), json_options(params))
     if params.json_object is not None:
@@ -84,6 +92,8 @@ def schema_with_options(schema: dict[str, Any], options: Mapping[str, Any]) -> d
     merged = {**(own if isinstance(own, dict) else {}), **options}
     if merged.pop("disable_additional_properties", False):
         schema = closed(schema)
+    if '"propertyNames"' in json.dumps(schema):
+        schema = without_property_names(schema)
     if "whitespace_flexible" not in merged:
         merged.setdefault("whitespace_pattern", WHITESPACE)
     return {**schema, "x-guidance": merged}
@@ -96,26 +106,6 @@ def schema_grammar(schema: dict[str, Any], options: Mapping[str, Any]) -> str:
         {"name": "json", "json_schema": schema_with_options(schema, options)},
     ]
     return json.dumps({"grammars": parts})
-
-
-def closed(schema: Any) -> Any:
-    """A schema whose objects hold only the properties they name, where they say nothing else."""
-    if isinstance(schema, list):
-        return [closed(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    # The keys of `properties` and its kin are names and no keywords.
-    named = ("properties", "patternProperties", "$defs", "definitions")
-    literal = ("const", "enum", "default", "examples", "required")
-    found: dict[str, Any] = {}
-    for key, value in schema.items():
-        if key in named and isinstance(value, dict):
-            found[key] = {name: closed(item) for name, item in value.items()}
-        else:
-            found[key] = value if key in literal else closed(value)
-    if "properties" in schema:
-        found.setdefault("additionalProperties", False)
-    return found
 
 
 def regex_expression(pattern: str, name: str = "structured_outputs.regex") -> str:
