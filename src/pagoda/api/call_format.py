@@ -18,7 +18,7 @@ def call_format(parser: str | None, tools: Sequence[Mapping[str, Any]]) -> dict[
     if parser == "hermes":
         tag = {"begin": "<tool_call>\n", "content": _json_call(names), "end": "\n</tool_call>"}
         tags = [tag]
-    elif parser in ("qwen3_coder", "qwen3_xml"):
+    elif parser in ("qwen3_coder", "qwen3_xml", "mimo"):
         content, end = {"type": "any_text"}, "</tool_call>"
         tags = [{"begin": f"<tool_call>\n<function={n}>\n", "content": content, "end": end} for n in names]
     else:
