@@ -96,7 +96,7 @@ def measure(
         settings = {
             "port": service.port,
             "streams": streams,
-            "chat": kind != "completions",
+            "kind": kind,
             "max_tokens": _MAX_TOKENS,
             "warm_seconds": warm_seconds,
             "seconds": seconds,

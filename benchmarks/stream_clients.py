@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 _READ = 1 << 16
 _END = b"\r\n0\r\n\r\n"  # of a response in chunks
 _TEXT = (b'"content":"', b'"text":"', b'"reasoning":"')
+_TOOLS = [{"type": "function", "function": {"name": "tide", "parameters": {"type": "object"}}}]
 
 
 @dataclass(slots=True)
@@ -46,8 +47,9 @@ class Figures:
 class Load:
     """All clients. `run` measures for some seconds, after a warm-up in which they all have come in."""
 
-    def __init__(self, port: int, streams: int, chat: bool, max_tokens: tuple[int, int]) -> None:
-        self._port, self._chat, self._max_tokens = port, chat, max_tokens
+    def __init__(self, port: int, streams: int, kind: str, max_tokens: tuple[int, int]) -> None:
+        self._port, self._max_tokens = port, max_tokens
+        self._chat, self._tools = kind != "completions", kind == "chat with parsers"
         self._random = random.Random(0)
         self._selector = selectors.DefaultSelector()
         self._clients = [self._connect(index) for index in range(streams)]
@@ -82,6 +84,8 @@ class Load:
         }
         if self._chat:
             path, body["messages"] = "/v1/chat/completions", [{"role": "user", "content": text}]
+            if self._tools:
+                body["tools"] = _TOOLS
         else:
             path, body["prompt"] = "/v1/completions", text
         content = json.dumps(body).encode()
@@ -118,7 +122,7 @@ class Load:
 
 def main() -> None:
     settings = json.loads(sys.argv[1])
-    load = Load(settings["port"], settings["streams"], settings["chat"], tuple(settings["max_tokens"]))
+    load = Load(settings["port"], settings["streams"], settings["kind"], tuple(settings["max_tokens"]))
     figures = load.run(settings["warm_seconds"], settings["seconds"])
     result = {name: getattr(figures, name) for name in Figures.__dataclass_fields__}
     print(json.dumps(result), flush=True)
