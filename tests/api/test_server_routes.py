@@ -122,6 +122,8 @@ async def test_requests_count_by_route_and_status() -> None:
             await client.get(f"/broken/{number}")
         await client.get("/v1/models")
         await client.get("/nowhere")
+        for method in ("ONE", "TWO"):
+            await client.request(method, "/v1/models")
         families = {
             family.name: family
             for family in text_string_to_metric_families((await client.get("/metrics")).text)
@@ -134,6 +136,8 @@ async def test_requests_count_by_route_and_status() -> None:
     assert counts["/broken/{number}", "5xx"] == 3
     assert counts["/v1/models", "2xx"] == 1
     assert counts["none", "4xx"] == 1
+    methods = {sample.labels["method"] for sample in families["http_requests"].samples}
+    assert methods == {"GET", "OTHER"}
     durations = {
         sample.labels["handler"]: sample.value
         for sample in families["http_request_duration_seconds"].samples

@@ -9,6 +9,8 @@ _FINE = (
     0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 7.5, 10, 30, 60,
 )  # fmt: skip
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 
 class HttpMetrics:
     """Filled as requests end. `handler` is a route's template, so that ids in paths make no new series."""
@@ -19,6 +21,8 @@ class HttpMetrics:
         self._all = Tally(_FINE)
 
     def observe(self, handler: str, method: str, status: int, seconds: float) -> None:
+        if method not in _METHODS:
+            method = "OTHER"  # clients can make up any number of them
         key = (handler, method, f"{status // 100}xx")
         self._requests[key] = self._requests.get(key, 0) + 1
         tally = self._durations.get((handler, method))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -129,6 +130,7 @@ class Residency:
             await model.llm.wait_ready()
         except (EngineStartError, OSError) as error:
             model.fail(str(error))
+            _log.warning("%s cannot be loaded: %s", model.name, error)
             await self._discard(model)
             raise _load_error(model) from error
         except BaseException:  # the server ends
@@ -196,4 +198,5 @@ class Residency:
 
 
 def _load_error(model: ServedModel) -> ApiError:
-    return unavailable(f"The model `{model.name}` cannot be loaded: {model.failure}")
+    message = f"The model `{model.name}` cannot be loaded: {model.failure}"
+    return unavailable(message, retry_after=math.ceil(RETRY_SECONDS))
