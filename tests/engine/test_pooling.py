@@ -20,6 +20,7 @@ from pagoda.engine.messages import AddRequest, PoolingTask, TokenDelta
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.pooling import PoolingCore
 from pagoda.engine.sizes import ConfigurationError
+from pagoda.engine.turns import Turns
 
 BERT = goldens.FOLDER / "bert"
 CLASSIFIER = goldens.FOLDER / "bert_classifier"
@@ -260,3 +261,44 @@ def test_counters() -> None:
 def test_settings_that_cannot_work(path: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         core_of(path, "reference", **options)
+
+
+def test_a_single_text_need_not_wait_for_a_great_batch() -> None:
+    core = _small()
+    for number in range(50):
+        core.add_request(request(f"batch{number}", [1] * 30, PoolingTask(group="batch")))
+    core.step()
+    core.add_request(request("single", [2] * 5, PoolingTask(group="single")))
+    seen: list[str] = []
+    while "single" not in seen:
+        seen += [delta.request_id for delta in core.step().deltas]
+    assert len(seen) <= 4
+    assert len(finish(core)) + len(seen) == 50  # one was done before
+
+
+def test_single_texts_do_not_starve_a_batch() -> None:
+    core = _small()
+    for number in range(10):
+        core.add_request(request(f"batch{number}", [1] * 30, PoolingTask(group="batch")))
+    done = steps = 0
+    while done < 10:
+        core.add_request(request(f"single{steps}", [2] * 30, PoolingTask(group=f"single{steps}")))
+        done += sum(delta.request_id.startswith("batch") for delta in core.step().deltas)
+        steps += 1
+        assert steps < 40
+    finish(core)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 50)), min_size=1, max_size=40))
+def test_groups_that_wait_are_served_evenly(prompts: list[tuple[str, int]]) -> None:
+    turns = Turns()
+    waiting = [(turns.take(group, cost), number, group, cost) for number, (group, cost) in enumerate(prompts)]
+    served = dict.fromkeys("abc", 0)
+    for position, (turn, _, group, cost) in enumerate(sorted(waiting)):
+        turns.serve(group, turn, cost)
+        served[group] += cost
+        left = {other for _, _, other, _ in sorted(waiting)[position + 1 :]}
+        amounts = [served[other] for other in left]
+        assert not amounts or max(amounts) - min(amounts) <= 2 * 50
+    assert not turns._ends

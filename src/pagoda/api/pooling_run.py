@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from pagoda.api.errors import bad_request
 from pagoda.api.model_pool import Lease
 from pagoda.api.protocol.pooling import MAX_INPUTS, Inputs, PoolingFields
@@ -86,6 +88,7 @@ async def run(
     user = (request.user if request else None) or ""
     metrics = lease.model.metrics
     started = time.monotonic()
+    task = msgspec.structs.replace(task, group=request_id)
 
     async def embed(number: int, prompt: PoolingInput) -> Array:
         reason = "abort"

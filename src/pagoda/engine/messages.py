@@ -31,12 +31,14 @@ class PoolingTask(msgspec.Struct, frozen=True):
     """What a pooling engine makes of a prompt. `segments_from`: the first token of a pair's second text.
 
     every_token: the hidden states of all tokens instead of one vector. normalize: None means as the model
-    says; True and False ask for vectors of length 1 and for vectors as they are.
+    says; True and False ask for vectors of length 1 and for vectors as they are. group: prompts of one group
+    take turns with those of others.
     """
 
     every_token: bool = False
     normalize: bool | None = None
     segments_from: int | None = None
+    group: str = ""
 
 
 class AddRequest(msgspec.Struct, frozen=True, tag="add", kw_only=True):

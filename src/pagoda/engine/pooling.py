@@ -2,8 +2,9 @@
 `EngineCore`.
 
 A prompt's length is known when it comes, so its blocks of the cache are taken at once and nothing is ever
-preempted. Programs that are not causal get their sequences whole, others in pieces as a step has room. Sums
-over tokens are taken in one order, whatever the pieces: a text gives the same bits alone and in a crowd.
+preempted; the prompts of different requests take turns. Programs that are not causal get their sequences
+whole, others in pieces as a step has room. Sums over tokens are taken in one order, whatever the pieces: a
+text gives the same bits alone and in a crowd.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats, PoolingInfo
 from pagoda.engine.loading import LoadedModel, load_model
 from pagoda.engine.messages import AddRequest, PoolingTask, StepOutput, TokenDelta
+from pagoda.engine.turns import Turns
 from pagoda.engine.vectors import normalized
 from pagoda.execute.base import BLOCK_SIZE, StepBatch
 
@@ -32,6 +34,7 @@ class _Prompt:
     command: AddRequest
     params: PoolingTask
     token_ids: npt.NDArray[np.int32]
+    turn: float = 0.0
     blocks: list[int] = field(default_factory=list)
     computed: int = 0
     scheduled_time: float = 0.0
@@ -41,6 +44,10 @@ class _Prompt:
     @property
     def id(self) -> str:
         return self.command.request_id
+
+    @property
+    def group(self) -> str:
+        return self.command.user or self.params.group
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,8 @@ class PoolingCore:
         self._whole = model.whole_sequences
         self._executor = model.executor
         self._free_blocks = list(range(self.info.num_blocks))[::-1]
-        self._waiting: list[tuple[int, int, _Prompt]] = []  # a heap by (priority, arrival)
+        self._waiting: list[tuple[int, float, int, _Prompt]] = []  # a heap by (priority, turn, arrival)
+        self._turns = Turns()
         self._running: list[_Prompt] = []
         self._prompts: dict[str, _Prompt] = {}
         self._arrivals = 0
@@ -91,13 +99,16 @@ class PoolingCore:
         tokens = np.asarray(command.prompt_token_ids, np.int32)
         prompt = _Prompt(command, command.pooling or PoolingTask(), tokens)
         self._prompts[prompt.id] = prompt
-        heapq.heappush(self._waiting, (command.priority, self._arrivals, prompt))
+        prompt.turn = self._turns.take(prompt.group, len(tokens))
+        heapq.heappush(self._waiting, (command.priority, prompt.turn, self._arrivals, prompt))
         self._arrivals += 1
 
     def abort(self, request_id: str) -> None:
         """Frees a request at once and confirms it in the next step; ids that are not known are ignored."""
         prompt = self._prompts.get(request_id)
         if prompt is not None:
+            if prompt not in self._running:
+                self._turns.leave(prompt.group)
             self._finish(prompt)
             self._news.append(TokenDelta(request_id, [], "abort"))
 
@@ -150,7 +161,7 @@ class PoolingCore:
             room -= self._take(prompt, room, parts)
         now = time.monotonic()
         while self._waiting and room > 0 and len(self._running) < self.info.max_num_seqs:
-            prompt = self._waiting[0][2]
+            prompt = self._waiting[0][-1]
             if prompt.id not in self._prompts or self._prompts[prompt.id] is not prompt:  # aborted
                 heapq.heappop(self._waiting)
                 continue
@@ -159,6 +170,7 @@ class PoolingCore:
             if wanted > len(self._free_blocks) or (self._whole and length > room):
                 break
             heapq.heappop(self._waiting)
+            self._turns.serve(prompt.group, prompt.turn, length)
             prompt.blocks = [self._free_blocks.pop() for _ in range(wanted)]
             prompt.scheduled_time = now
             self._running.append(prompt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -18,7 +19,7 @@ def pooling_command(
 ) -> AddRequest:
     """A prompt as a pooling engine takes it."""
     if prompt.segments_from is not None:
-        params = PoolingTask(params.every_token, params.normalize, prompt.segments_from)
+        params = msgspec.structs.replace(params, segments_from=prompt.segments_from)
     return AddRequest(
         request_id=request_id,
         prompt_token_ids=prompt.token_ids,
