@@ -214,8 +214,7 @@ def test_events_put_together_are_the_output(
     done: list[dict[str, Any]] = []
     for number, event in enumerate(events):
         kind = event["type"]
-        if "reasoning_part" not in kind:  # vLLM's, which the client does not list
-            EVENT.validate_python({**event, "sequence_number": number})
+        EVENT.validate_python({**event, "sequence_number": number})
         if kind == "response.output_item.added":
             assert event["output_index"] == len(done), "one item at a time"
             grown[event["output_index"]] = summed[event["output_index"]] = ""

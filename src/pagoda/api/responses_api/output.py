@@ -1,4 +1,8 @@
-"""From the pieces of an answer to output items and the events that tell of them."""
+"""From the pieces of an answer to output items and the events that tell of them.
+
+Parts of reasoning are told of by OpenAI's names (content_part); vLLM's reasoning_part events, which OpenAI's
+API does not have, make its client for Node fail.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +123,6 @@ class OutputBuilder:
                 "status": "in_progress",
             }
             part: dict[str, Any] = {"type": "reasoning_text", "text": ""}
-            name = "response.reasoning_part.added"
         else:
             item = {
                 "id": new_id("msg"),
@@ -129,10 +132,9 @@ class OutputBuilder:
                 "content": [],
             }
             part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-            name = "response.content_part.added"
         self._add(events, item, kind)
         place = {"item_id": item["id"], "output_index": len(self.items) - 1, "content_index": 0}
-        events.append({"type": name, **place, "part": part})
+        events.append({"type": "response.content_part.added", **place, "part": part})
         if kind == "reasoning" and self._summary:
             events.append(self._summary_event("part.added", part={"type": "summary_text", "text": ""}))
 
@@ -188,7 +190,7 @@ class OutputBuilder:
                 item["encrypted_content"] = seal(text)
             whole = {**place, "content_index": 0}
             events.append({"type": "response.reasoning_text.done", **whole, "text": text})
-            events.append({"type": "response.reasoning_part.done", **whole, "part": item["content"][0]})
+            events.append({"type": "response.content_part.done", **whole, "part": item["content"][0]})
             if self._summary:
                 item["summary"] = [{"type": "summary_text", "text": text}]
                 events.append(self._summary_event("text.done", text=text))
