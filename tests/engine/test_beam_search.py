@@ -198,7 +198,9 @@ async def test_server_and_script_find_the_same(model: Path) -> None:
     prompt = script.get_tokenizer().encode("the cat and the dog")
     [expected] = script.beam_search([{"prompt": "the cat and the dog"}], params)
     async with running(model) as llm:
-        search, arrived = BeamGeneration(llm, prompt, params, "beams", logprobs=True), asyncio.Event()
+        sampling = SamplingParams(ignore_eos=True, prompt_logprobs=0)
+        search = BeamGeneration(llm, prompt, params, "beams", sampling=sampling, logprobs=True)
+        arrived = asyncio.Event()
         search.start(arrived.set)
         await arrived.wait()
         output = search.take()
@@ -211,6 +213,8 @@ async def test_server_and_script_find_the_same(model: Path) -> None:
     assert [prompt + answer.token_ids for answer in output.outputs] == [
         sequence.tokens for sequence in expected.sequences
     ]
+    assert output.prompt_logprobs is not None
+    assert len(output.prompt_logprobs) == len(prompt)
     for index, answer in enumerate(output.outputs):
         assert (answer.index, answer.finish_reason) == (index, "length")
         assert answer.text == script.get_tokenizer().decode(answer.token_ids)

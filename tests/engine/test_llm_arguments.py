@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,16 @@ def ids(outputs: list[RequestOutput]) -> list[list[int]]:
 
 def run(llm: LLM, *arguments: Any, **options: Any) -> list[list[int]]:
     return ids(llm.generate(*arguments, use_tqdm=False, **options))
+
+
+def test_the_page_about_compatibility_tells_what_there_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "compatibility.md").read_text("utf-8")
+    section = page.split("## From Python")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", section, re.MULTILINE))
+    assert rows.pop("LLM") == "here"
+    methods = {name for name in dir(LLM) if not name.startswith("_")} - {"info"}
+    assert {name for name, here in rows.items() if here == "works"} == methods
+    assert all(here in ("works", "not supported") for here in rows.values())
 
 
 def test_every_name_of_the_package_can_be_imported() -> None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import msgspec
+
 from pagoda.engine.async_llm import AsyncLLM
 from pagoda.engine.beam_search import BeamSearch, BeamSearchParams, beam_ends, completion
 from pagoda.engine.errors import EngineDeadError, RequestFailedError
@@ -33,8 +35,8 @@ class BeamGeneration:
     ) -> None:
         """Validates at once: raises PromptError, or EngineDeadError when the engine has stopped.
 
-        sampling: the request's parameters, for where its answers end. logprobs: give those of each answer's
-        tokens.
+        sampling: the request's parameters, for where answers end and for prompt_logprobs. logprobs: give
+        those of each answer's tokens.
         """
         info = llm.info
         whole = SamplingParams(temperature=0, max_tokens=params.max_tokens)
@@ -48,7 +50,8 @@ class BeamGeneration:
         self._begin = partial(llm.begin, stream=False, priority=priority, cache_salt=cache_salt, user=user)
         self._metrics = RequestMetrics(arrival_time=time.monotonic())
         self._num_cached_tokens = 0
-        self._round = self._begin_round()
+        self._prompt_logprobs: list[dict[int, Logprob] | None] | None = None
+        self._round = self._begin_round(sampling.prompt_logprobs if sampling else None)
         self._found: dict[int, dict[int, Logprob]] = {}
         self._on_news: Callable[[], None] | None = None
         self._error: RequestFailedError | EngineDeadError | None = None
@@ -84,7 +87,7 @@ class BeamGeneration:
             request_id=self._request_id,
             prompt=None,
             prompt_token_ids=search.prompt_token_ids,
-            prompt_logprobs=None,
+            prompt_logprobs=self._prompt_logprobs,
             outputs=outputs,
             finished=True,
             num_cached_tokens=self._num_cached_tokens,
@@ -97,8 +100,8 @@ class BeamGeneration:
         for generation in self._round:
             generation.close()
 
-    def _begin_round(self) -> list[Generation]:
-        sampling = self._search.sampling
+    def _begin_round(self, prompt_logprobs: int | None = None) -> list[Generation]:
+        sampling = msgspec.structs.replace(self._search.sampling, prompt_logprobs=prompt_logprobs)
         return [
             self._begin(prompt, sampling, f"{self._request_id}-{number}")
             for number, prompt in enumerate(self._search.prompts())
@@ -134,6 +137,7 @@ class BeamGeneration:
             self._metrics.first_token_time = output.metrics.first_token_time
             self._metrics.first_scheduled_time = output.metrics.first_scheduled_time
             self._num_cached_tokens = output.num_cached_tokens
+            self._prompt_logprobs = output.prompt_logprobs
         logprobs = output.outputs[0].logprobs
         if not logprobs:
             raise RequestFailedError("the engine ended the search")

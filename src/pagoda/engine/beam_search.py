@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pagoda.text.tokenizer import Tokenizer
 
 MAX_BEAM_WIDTH = 256
+_NOT_WITH_BEAMS = (
+    *("structured_outputs", "logit_bias", "allowed_token_ids", "bad_words"),
+    *("thinking_token_budget", "repetition_detection"),
+)
 _STEEPEST = 10  # of penalties; powers of lengths beyond overflow
 
 
@@ -58,8 +62,8 @@ def beam_search_params(params: SamplingParams, length_penalty: float | None = No
 
     params.max_tokens must be set. Raises ParameterError for what a search cannot keep to.
     """
-    for name in ("structured_outputs", "logit_bias", "allowed_token_ids", "bad_words"):
-        if getattr(params, name):
+    for name in _NOT_WITH_BEAMS:
+        if getattr(params, name) not in (None, (), {}):
             raise ParameterError(name, f"{name} cannot be used together with use_beam_search.")
     return BeamSearchParams(
         beam_width=params.n,
