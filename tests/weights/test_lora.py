@@ -141,6 +141,8 @@ def test_quantised_from_the_float32_sum(tmp_path: Path) -> None:
         ({"r": True}, "the rank r is 'True'"),
         ({"lora_alpha": "big"}, "lora_alpha is 'big'"),
         ({"rank_pattern": {"(": 3}}, "pattern"),
+        ({"rank_pattern": {"(a|b.)+c": 3}}, "may take for ever"),
+        ({"alpha_pattern": {".*.*.*.*x": 3}}, "may take for ever"),
         ({"r": 5}, "rank and base ask for"),
     ],
 )

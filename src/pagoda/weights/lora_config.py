@@ -15,6 +15,9 @@ from pagoda.weights.json_fields import read_json
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 MAX_RANK = 4096
+MAX_REPEATS = 3  #: in a pattern: with more, or with groups that repeat, a search may take for ever
+_REPEATS = re.compile(r"[*+?{]")
+_REPEATED_GROUP = re.compile(r"\)[*+?{]")
 _Value = TypeVar("_Value", int, float)
 
 #: fields that change what an adapter computes -> the values that mean "not used"
@@ -70,9 +73,7 @@ def read_lora_config(folder: Path) -> LoraConfig:
     """
     path = folder / CONFIG_FILE
     if not path.is_file():
-        raise AdapterNotFoundError(
-            f"No adapter found for {folder}: it needs {CONFIG_FILE}, {WEIGHTS_FILE}"
-        )
+        raise AdapterNotFoundError(f"No adapter found for {folder}: it needs {CONFIG_FILE}, {WEIGHTS_FILE}")
     content = read_json(path)
     kind = content.get("peft_type")
     if kind != "LORA":
@@ -117,14 +118,14 @@ def _object(path: Path, content: Mapping[str, Any], name: str) -> list[tuple[str
             re.compile(key)
         except re.error as error:
             raise CheckpointError(f"{path}: {name} has the pattern {key[:60]!r}: {error}") from error
+        if len(_REPEATS.findall(key)) > MAX_REPEATS or _REPEATED_GROUP.search(key):
+            raise CheckpointError(f"{path}: {name} has a pattern that may take for ever: {key[:60]!r}")
     return list(value.items())
 
 
 def _rank(path: Path, name: str, value: Any) -> int:
     if type(value) is not int or not 1 <= value <= MAX_RANK:
-        raise CheckpointError(
-            f"{path}: the rank {name} is {str(value)[:40]!r}, not one of 1 to {MAX_RANK}"
-        )
+        raise CheckpointError(f"{path}: the rank {name} is {str(value)[:40]!r}, not one of 1 to {MAX_RANK}")
     return value
 
 
