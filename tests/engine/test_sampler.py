@@ -330,7 +330,7 @@ def test_extreme_temperatures_and_limits() -> None:
     logits = [0.0, 5.0, 5.0, -3.0]
     assert set(np.flatnonzero(sample_many(logits, SamplingParams(temperature=1e-300), 100))) == {1, 2}
     assert_frequencies(sample_many(logits, SamplingParams(temperature=1e300), 4000), np.full(4, 0.25))
-    assert sample_many(logits, SamplingParams(top_k=10**30), 10).sum() == 10
+    assert sample_many(logits, SamplingParams(top_k=10**15), 10).sum() == 10
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
