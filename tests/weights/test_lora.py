@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.helpers.batches import whole_prompt
 from tests.helpers.goldens import FOLDER, TOLERANCE
 from tests.helpers.models import tiny_folder, tiny_gguf, tiny_sizes, write_safetensors_file
@@ -20,6 +23,7 @@ from pagoda.models import build_program
 from pagoda.weights import CheckpointError, open_checkpoint
 from pagoda.weights.folder import FolderCheckpoint
 from pagoda.weights.lora import AdapterNotFoundError, LoraCheckpoint
+from pagoda.weights.lora_config import read_lora_config
 from pagoda.weights.tensor import Format
 
 Q = "model.layers.1.self_attn.q_proj"
@@ -151,6 +155,28 @@ def test_what_cannot_be_merged_is_refused(tmp_path: Path, config: dict[str, Any]
     with pytest.raises(CheckpointError, match=told) as caught:
         open_checkpoint(base, lora=adapter(tmp_path / "adapter", **config))
     assert "\n" not in str(caught.value)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = ("peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "bias", "use_dora")
+
+
+@given(changes=st.dictionaries(st.sampled_from((*NAMES, "init_lora_weights", "modules_to_save")), VALUES))
+def test_any_configuration_is_read_or_refused_in_one_line(changes: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        content = {"peft_type": "LORA", "r": 3, "lora_alpha": 6, **changes}
+        Path(folder, "adapter_config.json").write_text(json.dumps(content))
+        problem, scale = "", 0.0
+        try:
+            scale = read_lora_config(Path(folder)).scale_of(Q)
+        except CheckpointError as error:
+            problem = str(error)
+        assert math.isfinite(scale)
+        assert "\n" not in problem
 
 
 def test_tensors_without_a_place_are_refused(tmp_path: Path) -> None:
