@@ -192,6 +192,39 @@ def test_chat_takes_a_template_file_and_tools(llm: LLM, tmp_path: Path) -> None:
         llm.chat([{"role": "user", "content": "hi"}], chat_template=str(tmp_path / "none.jinja"))
 
 
+class TestTokenizer:
+    """What scripts do with the tokenizer of an LLM."""
+
+    def test_a_prompt_from_its_template(self, llm: LLM) -> None:
+        tokenizer = llm.get_tokenizer()
+        question = [{"role": "user", "content": "hi"}]
+        text = tokenizer.apply_chat_template(question, tokenize=False, add_generation_prompt=True)
+        assert text == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+        assert (
+            tokenizer.apply_chat_template([question, question], tokenize=False)
+            == ["<|im_start|>user\nhi<|im_end|>\n"] * 2
+        )
+        ids = tokenizer.apply_chat_template(question, add_generation_prompt=True)
+        assert tokenizer.decode(ids) == text
+        assert tokenizer.decode(ids, skip_special_tokens=True) == "user\nhi\nassistant\n"
+        own = tokenizer.apply_chat_template(question, tokenize=False, chat_template="{{ a }}{b}", a=1)
+        assert own == "1{b}"
+
+    def test_texts_and_ids(self, llm: LLM) -> None:
+        tokenizer = llm.get_tokenizer()
+        ids = tokenizer.encode(PROMPT, add_special_tokens=False)
+        assert tokenizer(PROMPT, add_special_tokens=False).input_ids == ids
+        both = tokenizer([PROMPT, "a"], truncation=True, max_length=2)
+        assert both["input_ids"][0] == tokenizer.encode(PROMPT)[:2]
+        assert [len(mask) for mask in both.attention_mask] == [len(each) for each in both.input_ids]
+        assert tokenizer.batch_decode([ids, ids[:1]]) == [PROMPT, tokenizer.decode(ids[0])]
+        assert tokenizer.convert_tokens_to_ids(tokenizer.convert_ids_to_tokens(ids)) == ids
+        assert tokenizer.convert_ids_to_tokens(tokenizer.eos_token_id or 0) == tokenizer.eos_token
+        assert tokenizer.eos_token_id in tokenizer.all_special_ids
+        assert len(tokenizer) == tokenizer.vocab_size == 320
+        assert tokenizer.chat_template is not None
+
+
 def test_beam_search_of_several_prompts(llm: LLM) -> None:
     params = BeamSearchParams(beam_width=3, max_tokens=4, ignore_eos=True)
     prompts = [{"prompt": PROMPT}, {"prompt_token_ids": [5, 6, 7]}]

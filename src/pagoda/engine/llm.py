@@ -25,17 +25,15 @@ from pagoda.engine.llm_pooling import PoolingMethods
 from pagoda.engine.llm_prompts import Prompt, as_prompts, read_prompt
 from pagoda.engine.llm_run import Bar, UseTqdm, run_requests
 from pagoda.engine.model_files import find_model
-from pagoda.engine.options import read_options, template_source
+from pagoda.engine.options import read_options
 from pagoda.engine.outputs import LoRARequest, RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.processor import RequestState
 from pagoda.engine.remote import RemoteEngine
-from pagoda.engine.text_tools import TextTools, make_text_tools
+from pagoda.engine.script_tokenizer import ScriptTokenizer
+from pagoda.engine.text_tools import make_text_tools
 from pagoda.engine.validation import PromptError, check_logprobs, check_prompt, truncate_prompt
-from pagoda.text.chat_template import ChatTemplate, TemplateError
 from pagoda.text.load import load_tokenizer
-from pagoda.text.messages import prepare_messages
-from pagoda.text.tokenizer import Tokenizer
 
 Engine: TypeAlias = Core | RemoteEngine
 Conversation: TypeAlias = Sequence[Mapping[str, Any]]
@@ -98,7 +96,7 @@ class LLM(PoolingMethods):
         self._name = str(model)
         self._separate_process = separate_process
         self._tokenizer = None if skip_tokenizer_init else load_tokenizer(tokenizer_path)
-        self._text: TextTools | None = None
+        self._script_tokenizer: ScriptTokenizer | None = None
         self._engine: Engine | None = self._load()
         self._adapted: dict[str, Engine] = {}  # by the folder of their adapter
         self._info = self._engine.info
@@ -185,26 +183,21 @@ class LLM(PoolingMethods):
         chat_template_content_format and mm_processor_kwargs change nothing: contents are texts. Raises
         TemplateError where there is no template or it refuses the messages; else as `generate`.
         """
-        tokenizer = self.get_tokenizer()
-        template = self._own_template()
-        if chat_template is not None:
-            source = template_source(chat_template)
-            template = ChatTemplate(source, bos_token=tokenizer.bos_token, eos_token=tokenizer.eos_token)
-        if template is None:
-            raise TemplateError("This model has no chat template; use generate(), or pass chat_template.")
-        single = bool(messages) and isinstance(messages[0], Mapping)
-        conversations = [messages] if single or not messages else messages
+        single = not messages or isinstance(messages[0], Mapping)
         options = {"add_special_tokens": False, **(tokenization_kwargs or {})}
         prompts: list[Prompt] = []
-        for conversation in conversations:
-            text = template.render(
-                prepare_messages(conversation),  # type: ignore[arg-type]
+        for conversation in [messages] if single else messages:
+            text = self.get_tokenizer().apply_chat_template(
+                [conversation],  # type: ignore[arg-type]
+                tools=tools,
+                chat_template=chat_template,
                 add_generation_prompt=add_generation_prompt,
                 continue_final_message=continue_final_message,
-                tools=tools,
+                tokenize=False,
                 **(chat_template_kwargs or {}),
-            )
-            prompts.append({"prompt": text, "prompt_token_ids": read_prompt(text, tokenizer, options)[1]})
+            )[0]
+            token_ids = read_prompt(text, self._tokenizer, options)[1]
+            prompts.append({"prompt": text, "prompt_token_ids": token_ids})
         return self.generate(prompts, sampling_params, use_tqdm, lora_request=lora_request)
 
     def beam_search(
@@ -237,11 +230,16 @@ class LLM(PoolingMethods):
             for search in searches
         ]
 
-    def get_tokenizer(self) -> Tokenizer:
-        """Raises ValueError with skip_tokenizer_init."""
+    def get_tokenizer(self) -> ScriptTokenizer:
+        """The tokenizer, with the usual methods of Transformers' ones. Raises ValueError with
+        skip_tokenizer_init.
+        """
         if self._tokenizer is None:
             raise ValueError("skip_tokenizer_init=True leaves no tokenizer; give prompts as token ids")
-        return self._tokenizer
+        if self._script_tokenizer is None:
+            tools = make_text_tools(self._tokenizer, self.engine_config.chat_template)
+            self._script_tokenizer = ScriptTokenizer(tools)
+        return self._script_tokenizer
 
     def get_default_sampling_params(self) -> SamplingParams:
         """What the model's generation_config asks for, else the plain defaults; max_tokens 16 where it has
@@ -305,11 +303,6 @@ class LLM(PoolingMethods):
                     gone.close()
             self._adapted[adapter.lora_path] = self._load(adapter.lora_path)
         return self._adapted[adapter.lora_path]
-
-    def _own_template(self) -> ChatTemplate | None:
-        if self._text is None:
-            self._text = make_text_tools(self.get_tokenizer(), self.engine_config.chat_template)
-        return self._text.chat_template
 
     def _default(self, given: SamplingChoice) -> SamplingParams | Sequence[SamplingParams]:
         return self.get_default_sampling_params() if given is None else given
