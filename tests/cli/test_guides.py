@@ -198,12 +198,20 @@ def test_a_layer_of_the_user_s(tmp_path: Path, gguf: Path) -> None:
 
 def test_several_models_by_their_names(tmp_path: Path, gguf: Path, folder: Path) -> None:
     with service(
-        tmp_path, "--model", f"first={gguf}", "--model", f"second={folder}", "--keep-alive", "-1"
+        tmp_path,
+        "--model",
+        f"first={gguf}",
+        "--model",
+        f"second={folder}",
+        "--served-model-name",
+        "main",
+        "--keep-alive",
+        "-1",
     ) as running:
         assert running.value("Also").startswith("second ")
         with urllib.request.urlopen(running.url + "/v1/models", timeout=60) as response:
-            assert [card["id"] for card in json.load(response)["data"]] == ["first", "second"]
-        assert running.ask()["model"] == "first"
+            assert [card["id"] for card in json.load(response)["data"]] == ["main", "first", "second"]
+        assert running.ask()["model"] == running.ask(model="first")["model"] == "main"
         assert running.ask(model="second")["model"] == "second"
 
 

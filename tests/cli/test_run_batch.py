@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from tests.cli.command import one_line, pagoda
 from pagoda.cli.batch.lines import LineError, answer_line, error_line, read_request
 from pagoda.cli.batch.output import AnswerFile
 from pagoda.cli.batch.runner import BatchStats, run_requests
+from pagoda.cli.batch.source import local_input, requests_in
 from pagoda.cli.errors import UsageError
 
 
@@ -34,6 +38,7 @@ def answers(path: Path) -> dict[str | None, dict[str, Any]]:
         ('{"custom_id": "a", "url": "/v1/models"}', "invalid_url", "/v1/chat/completions"),
         ('{"custom_id": "a", "url": "/v1/score"}', "missing_required_parameter", "body"),
         (request("a", stream=True), "invalid_request", "stream"),
+        ("[" * 100_000, "invalid_json_line", "Line 7"),
     ],
 )
 def test_a_line_that_cannot_be_sent(line: str, code: str, words: str) -> None:
@@ -113,6 +118,7 @@ def test_a_batch_is_answered_and_goes_on_where_it_was(tmp_path: Path, gguf: Path
         + "\n"
         + request("refused", prompt="hi", max_tokens=-2)
         + request("elsewhere", prompt="hi", model="other")
+        + request("half \ud800", prompt="a \ud800 b", model="\udc00")
         + request("odd", "/v1/nothing")
         + request("answer", "/v1/responses", input="hi", max_output_tokens=2)
     )
@@ -120,7 +126,7 @@ def test_a_batch_is_answered_and_goes_on_where_it_was(tmp_path: Path, gguf: Path
     ended = pagoda(tmp_path, *command)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == ""
-    assert "6 requests answered, 3 with an error" in ended.stderr
+    assert "7 requests answered, 4 with an error" in ended.stderr
     assert "--enforce-eager has no effect" in ended.stderr
     first = answers(target)
     assert first["chat"]["response"]["status_code"] == 200
@@ -133,17 +139,33 @@ def test_a_batch_is_answered_and_goes_on_where_it_was(tmp_path: Path, gguf: Path
     assert "max_tokens" in first["refused"]["error"]["message"]
     assert first["elsewhere"]["response"]["status_code"] == 404
     assert first["odd"]["response"] is None
+    assert first["half \ud800"]["response"]["status_code"] in (400, 404)
     lines = [
         line for line in target.read_text().splitlines(keepends=True) if '"custom_id": "text"' not in line
     ]
     target.write_text("".join(lines) + '{"id": "torn')
     source.write_text(source.read_text() + request("late", prompt="ho", max_tokens=1))
     ended = pagoda(tmp_path, *command)
-    assert "3 requests answered (4 were answered before), 1 with an error" in ended.stderr, ended.stderr
+    assert "3 requests answered (5 were answered before), 1 with an error" in ended.stderr, ended.stderr
     second = answers(target)
     assert set(second) == {*first, "late"}
     for custom_id in ("chat", "refused", "elsewhere", "answer"):
         assert second[custom_id] == first[custom_id], "not run again"
+
+
+def test_requests_may_be_fetched_first(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("one\n\ntwo\n")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            with local_input(f"http://127.0.0.1:{server.server_port}/in.jsonl") as path:
+                assert list(requests_in(path)) == [(1, "one\n"), (3, "two\n")]
+            assert not path.exists()
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_embeddings_and_scores(tmp_path: Path, gguf: Path) -> None:

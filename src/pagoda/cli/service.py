@@ -145,10 +145,13 @@ def _serve(
 
 
 def server_settings(options: ServiceOptions, model: LocalModel) -> ServerSettings:
-    """The server's settings, with the names and the path of the default model."""
+    """The server's settings, with the names and the path of the default model, which also answers to the name
+    of NAME=MODEL.
+    """
+    names = (*options.server.served_model_names, *filter(None, [options.models[0].name]))
     return dataclasses.replace(
         options.server,
-        served_model_names=options.server.served_model_names or (options.models[0].name or model.name,),
+        served_model_names=tuple(dict.fromkeys(names)) or (model.name,),
         model_root=str(model.path),
         data_dir=pagoda_home(),
         web_dir=web_dir() if options.web else None,

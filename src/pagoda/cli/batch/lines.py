@@ -33,7 +33,7 @@ class BatchRequest:
     number: int
     custom_id: str
     url: str
-    body: dict[str, Any]
+    body: str  #: JSON in ASCII, so that nothing in it can fail to be sent
 
 
 class LineError(ValueError):
@@ -66,7 +66,10 @@ def read_request(number: int, line: str) -> BatchRequest:
         raise LineError("missing_required_parameter", f"Line {number}: body is not an object.", custom_id)
     if body.get("stream"):
         raise LineError("invalid_request", f"Line {number}: a batch cannot stream.", custom_id)
-    return BatchRequest(number, custom_id, url, body)
+    try:
+        return BatchRequest(number, custom_id, url, json.dumps(body))
+    except RecursionError as error:
+        raise LineError("invalid_request", f"Line {number}: body is nested too deeply.", custom_id) from error
 
 
 def answer_line(custom_id: str, status: int, request_id: str, body: Any) -> str:
@@ -92,4 +95,14 @@ def _line(custom_id: str | None, response: Any, error: Any) -> str:
         "response": response,
         "error": error,
     }
-    return json.dumps(answer, ensure_ascii=False) + "\n"
+    text = json.dumps(answer, ensure_ascii=False)
+    # Half of a character, as a request may hold it and an error repeat it, has no UTF-8.
+    return (text if _is_sendable(text) else json.dumps(answer)) + "\n"
+
+
+def _is_sendable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import httpx
 
 _UNAVAILABLE = 503
+_HEADERS = {"Content-Type": "application/json"}
 
 
 @dataclass(slots=True)
@@ -101,7 +102,7 @@ def _unanswered(requests: Path, output: AnswerFile, stats: BatchStats) -> Iterat
 async def _answer(
     client: httpx.AsyncClient, request: BatchRequest, output: AnswerFile, stats: BatchStats
 ) -> None:
-    response = await client.post(request.url, json=request.body)
+    response = await client.post(request.url, content=request.body, headers=_HEADERS)
     body = _body(response)
     if response.status_code == _UNAVAILABLE:
         message = body.get("error", {}).get("message") if isinstance(body, dict) else None
