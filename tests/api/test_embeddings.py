@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -353,3 +355,44 @@ async def test_requests_are_counted(client: httpx.AsyncClient) -> None:
     await post(client, "/v1/embeddings", input=["cat", "dog"])
     assert await counter('vllm:request_success_total{engine="0",finished_reason="stop"') == done + 2
     assert await counter("vllm:request_prompt_tokens_sum") == tokens + 6
+
+
+async def test_a_client_that_goes_away_frees_its_texts(client: httpx.AsyncClient) -> None:
+    app = client._transport.app  # type: ignore[attr-defined]
+    body = json.dumps({"input": ["cat " * 300] * 200}).encode()
+    llm = app.state.server.models.default.llm
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+    headers = [(b"content-type", b"application/json")]
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/v1/embeddings",
+        "raw_path": b"/v1/embeddings",
+        "query_string": b"",
+        "headers": headers,
+        "scheme": "http",
+        "server": ("server", 80),
+        "client": ("client", 1),
+        "root_path": "",
+    }
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        while not llm.stats.num_requests_waiting:  # the client goes away when the engine works on it
+            await asyncio.sleep(0.01)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    await post(client, "/v1/embeddings", input="cat")  # its answer tells of everything before it
+    metrics = (await client.get("/metrics")).text
+    assert 'vllm:num_requests_waiting{engine="0",model_name="m"} 0.0' in metrics
+    assert 'vllm:num_requests_running{engine="0",model_name="m"} 0.0' in metrics
+    aborted = [line for line in metrics.splitlines() if 'finished_reason="abort"' in line]
+    assert float(aborted[0].rpartition(" ")[2]) > 100
