@@ -11,18 +11,42 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from tests.helpers.models import tiny_folder, tiny_gguf, write_safetensors_file
+from tests.helpers.models import (
+    Array,
+    encode,
+    tiny_folder,
+    tiny_gguf,
+    tiny_weights,
+    write_safetensors,
+    write_safetensors_file,
+)
 from tests.helpers.servers import Server, start_server
 
 Q = "model.layers.1.self_attn.q_proj"
+
+
+def matrices(size: float) -> list[Array]:
+    """A (2, 64) and B (64, 2) of an adapter for Q."""
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(shape).astype(np.float32) * np.float32(size) for shape in ((2, 64), (64, 2))]
+
+
+def merged(folder: Path) -> Path:
+    """The base with the adapter of size 1 in its weights, made by NumPy alone."""
+    made = tiny_folder(folder)
+    weights = tiny_weights()
+    a, b = matrices(1.0)
+    base = np.frombuffer(encode(weights[Q + ".weight"], "bfloat16"), "<u2").astype(np.uint32) << 16
+    weights[Q + ".weight"] = base.view(np.float32).reshape(64, 64) + np.float32(2) * (b @ a)  # alpha / rank
+    write_safetensors(made, weights)
+    return made
 
 
 def adapter(folder: Path, size: float = 1.0) -> Path:
     folder.mkdir(parents=True)
     config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}
     (folder / "adapter_config.json").write_text(json.dumps(config))
-    rng = np.random.default_rng(0)
-    a, b = (rng.standard_normal(shape).astype(np.float32) * size for shape in ((2, 64), (64, 2)))
+    a, b = matrices(size)
     tensors = {f"base_model.model.{Q}.lora_A.weight": a, f"base_model.model.{Q}.lora_B.weight": b}
     file = folder / "adapter_model.safetensors"
     write_safetensors_file(file, {name: ("float32", values) for name, values in tensors.items()})
@@ -46,6 +70,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     broken = tiny_folder(folder / "broken")
     (broken / "tokenizer.json").write_text("{}")
     arguments = ["--model", f"other={other}", "--model", f"broken={broken}", "--max-loaded-models", "2"]
+    arguments += ["--model", f"merged={merged(folder / 'merged')}"]
     arguments += ["--enable-lora", "--lora-modules", f"tuned={adapter(folder / 'tuned')}"]
     adapter(folder / "later", 2.0)
     environment = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "VLLM_SERVER_DEV_MODE": "1"}
@@ -64,8 +89,8 @@ def http(server: Server) -> Iterator[httpx.Client]:
 
 
 def answer(http: httpx.Client, model: str) -> dict[str, Any]:
-    body = {"model": model, "prompt": "once upon", "max_tokens": 8, "temperature": 0, "ignore_eos": True}
-    response = http.post("/v1/completions", json={**body, "return_token_ids": True})
+    body = {"model": model, "prompt": "once upon", "max_tokens": 8, "temperature": 0, "logprobs": 3}
+    response = http.post("/v1/completions", json={**body, "ignore_eos": True, "return_token_ids": True})
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
     assert found["model"] == model
@@ -83,7 +108,7 @@ def cards(http: httpx.Client) -> dict[str, Any]:
 
 def test_all_models_are_listed_with_their_contexts_before_they_are_loaded(http: httpx.Client) -> None:
     listed = cards(http)
-    assert list(listed)[:4] == ["base", "other", "broken", "tuned"]
+    assert list(listed)[:5] == ["base", "other", "broken", "merged", "tuned"]
     assert listed["base"]["status"] == "loaded"
     assert {card["max_model_len"] for card in listed.values()} == {512}
     assert listed["tuned"]["parent"] == "base"
@@ -101,7 +126,13 @@ def test_each_answers_by_its_own_weights_and_only_two_stay(http: httpx.Client, s
     text = http.get("/metrics").text
     for name in said:
         assert f'vllm:generation_tokens_total{{engine="0",model_name="{name}"}}' in text
-    assert f'vllm:lora_requests_info{{engine="0",max_lora="1",model_name="base"' in text
+    assert 'vllm:lora_requests_info{engine="0",max_lora="1",model_name="base"' in text
+
+
+def test_an_adapter_says_what_its_merged_weights_say(http: httpx.Client) -> None:
+    tuned, merged = answer(http, "tuned"), answer(http, "merged")
+    for name in ("token_ids", "logprobs"):
+        assert tuned["choices"][0][name] == merged["choices"][0][name]
 
 
 def test_a_model_that_cannot_be_loaded_harms_no_other(http: httpx.Client) -> None:
