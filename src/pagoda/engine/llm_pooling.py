@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from pagoda.engine.validation import PromptError
 from pagoda.engine.vectors import activated, cosine, shortened
 from pagoda.text.tokenizer import Tokenizer
 
+Result = TypeVar("Result")
 Array = npt.NDArray[np.float32]
 
 
@@ -65,7 +66,7 @@ class PoolingMethods(ABC):
         inputs = self._inputs(prompts, params, truncate_prompt_tokens, tokenization_kwargs)
         vectors = self._pool(inputs, PoolingTask(normalize=params.normalize), use_tqdm)
         outputs = [EmbeddingOutput(shortened(vector, params.dimensions).tolist()) for vector in vectors]
-        return self._results(inputs, outputs)
+        return self._results(EmbeddingRequestOutput, inputs, outputs)
 
     def encode(
         self,
@@ -96,7 +97,7 @@ class PoolingMethods(ABC):
             vectors = [activated(vector, _activation(params, info)) for vector in vectors]
         elif not every_token:
             vectors = [shortened(vector, params.dimensions) for vector in vectors]
-        return self._results(inputs, [PoolingOutput(vector) for vector in vectors])
+        return self._results(PoolingRequestOutput, inputs, [PoolingOutput(vector) for vector in vectors])
 
     def classify(
         self,
@@ -115,7 +116,9 @@ class PoolingMethods(ABC):
         inputs = self._inputs(prompts, params, None, tokenization_kwargs)
         outputs = self._pool(inputs, PoolingTask(), use_tqdm)
         found = [activated(output, _activation(params, info)).tolist() for output in outputs]
-        return self._results(inputs, [ClassificationOutput(probs) for probs in found])
+        return self._results(
+            ClassificationRequestOutput, inputs, [ClassificationOutput(probs) for probs in found]
+        )
 
     def score(
         self,
@@ -147,14 +150,14 @@ class PoolingMethods(ABC):
             outputs = self._pool(inputs, PoolingTask(), use_tqdm)
             activation = _activation(params, info)
             scores = [float(activated(output, activation)[0]) for output in outputs]
-            return self._results(inputs, [ScoringOutput(score) for score in scores])
+            return self._results(ScoringRequestOutput, inputs, [ScoringOutput(score) for score in scores])
         texts = list(dict.fromkeys(text for pair in pairs for text in pair))
         read = dict(zip(texts, self._read(texts, params, truncate_prompt_tokens), strict=True))
         pooled = self._pool(list(read.values()), PoolingTask(), use_tqdm)
         vectors = dict(zip(texts, pooled, strict=True))
         joined = [PoolingInput(read[one].token_ids + read[other].token_ids) for one, other in pairs]
         scores = [cosine(vectors[one], vectors[other]) for one, other in pairs]
-        return self._results(joined, [ScoringOutput(score) for score in scores])
+        return self._results(ScoringRequestOutput, joined, [ScoringOutput(score) for score in scores])
 
     def _pooling_info(self, method: str) -> PoolingInfo:
         info = self._info.pooling
@@ -208,9 +211,11 @@ class PoolingMethods(ABC):
             bar.close()
         return [found[request_id] for request_id in waiting]
 
-    def _results(self, inputs: Sequence[PoolingInput], outputs: Sequence[Any]) -> list[Any]:
+    def _results(
+        self, kind: Callable[..., Result], inputs: Sequence[PoolingInput], outputs: Sequence[Any]
+    ) -> list[Result]:
         return [
-            PoolingRequestOutput(str(next(self._ids)), output, prompt.token_ids)
+            kind(str(next(self._ids)), output, prompt.token_ids)
             for prompt, output in zip(inputs, outputs, strict=True)
         ]
 
