@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests.helpers.models import tiny_gguf
 from tests.helpers.servers import Server, start_server
 
 from pagoda.hub import DEFAULT_EMBEDDING_MODEL, DEFAULT_MODEL, HubError, SilentProgress, resolve
+
+# A busy machine is no failure: examples have no deadline.
+settings.register_profile("pagoda", deadline=None)
+settings.load_profile("pagoda")
 
 
 @pytest.fixture(scope="session")

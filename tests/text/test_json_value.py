@@ -24,7 +24,7 @@ def read(pieces: list[str], end: str = "", start: str = "") -> tuple[str, str]:
     return passed + text, held[position:]
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     value=json_objects | st.lists(json_values, min_size=1, max_size=3),
     layout=layouts,
@@ -43,7 +43,7 @@ def test_valid_json_is_passed_on_unchanged(
     assert read(cut(text + " rest", places), *markers) == (text, " rest")
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     text=damaged(
         json_objects.map(json.dumps), ('"', "\\", "{", "]", END, START, "\n", "</", ",", " ", " " * 300)

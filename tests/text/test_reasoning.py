@@ -20,7 +20,7 @@ answers = st.lists(st.sampled_from(("<think>", "</think>", "\n", "\n\n", CALL)) 
 
 
 @pytest.mark.parametrize("name", parser_names("reasoning"))
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(
     text=damaged(answers, MARKS),
     prompt=st.sampled_from((OPEN, CLOSED, UNOPENED)),

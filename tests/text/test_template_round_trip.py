@@ -66,7 +66,7 @@ def message_of(found: Message) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["qwen2.5", "qwen3", "qwq"])
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(content=st.just("") | prose, reasoning=prose, wanted=calls, places=places)
 def test_messages_come_back(
     name: str, content: str, reasoning: str, wanted: list[tuple[str, dict[str, Any]]], places: list[int]

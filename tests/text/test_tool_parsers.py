@@ -91,7 +91,7 @@ def whole(text: str, name: str, **options: Any) -> Message:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=80)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_chunking_gives_the_same(name: str, data: st.DataObject) -> None:
     text = data.draw(damaged(outputs(name), MARKS))
@@ -101,6 +101,7 @@ def test_any_chunking_gives_the_same(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("choice", ["required", NamedTool("get_weather")])
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_chunking_of_a_forced_call_gives_the_same(choice: ToolChoice, data: st.DataObject) -> None:
     entries = calls.map(lambda drawn: f'{{"name": "{drawn[0]}", "parameters": {drawn[1][0]}}}')
@@ -112,6 +113,7 @@ def test_any_chunking_of_a_forced_call_gives_the_same(choice: ToolChoice, data: 
 
 
 @pytest.mark.parametrize("name", list(WRITERS))
+@settings(max_examples=40)
 @given(
     before=st.sampled_from(("", "Let me see.", "好的\n\n")), wanted=st.lists(calls, min_size=1, max_size=3)
 )
@@ -127,6 +129,7 @@ def test_calls_come_out_as_they_were_meant(
 
 
 @pytest.mark.parametrize("name", list(WRITERS))
+@settings(max_examples=40)
 @given(call=calls, place=st.integers(0, 10_000))
 def test_what_breaks_off_is_never_a_whole_call(
     name: str, call: tuple[str, tuple[str, Any]], place: int
@@ -143,6 +146,7 @@ def test_what_breaks_off_is_never_a_whole_call(
 
 
 @pytest.mark.parametrize("name", FORMATS)
+@settings(max_examples=40)
 @given(text=st.text(st.sampled_from('ab \n你好<>/"'), max_size=60))
 def test_text_without_calls_is_content_to_the_letter(name: str, text: str) -> None:
     assert whole(text, name) == Message(content=text)
