@@ -270,6 +270,11 @@ def coder(body: str) -> Message:
         ("options", '\n{"a": [1, "二"]}\n', {"a": [1, "二"]}),
         ("options", "{'a': True, 'b': None}", {"a": True, "b": None}),
         ("options", "{broken", "{broken"),
+        ("options", '{"a": NaN}', '{"a": NaN}'),  # no JSON
+        ("options", '{"a": 1e999}', '{"a": 1e999}'),
+        ("options", '{"a": "\\ud83d"}', {"a": "\ud83d"}),
+        ("options", "[" * 100_000, "[" * 100_000),
+        ("options", '["a"]', '["a"]'),  # a list is no object
         ("tags", '["a"]', ["a"]),
         ("note", "null", None),
         ("note", "no", "no"),

@@ -42,6 +42,7 @@ class IncrementalDetokenizer:
         self._pending = False  # whether a character has begun and not ended
         self._held = ""
         self._pieces: list[str] = []
+        self._shortcut = self._matcher is None and not self._strip_space
         self.num_tokens = 0  #: tokens taken so far, including the one that completed a stop string
         self.stopped: str | None = None
 
@@ -54,10 +55,15 @@ class IncrementalDetokenizer:
 
     def push(self, token_ids: Sequence[int]) -> str:
         """The new text that is safe to send; "" after a stop string."""
+        if self._shortcut and len(token_ids) == 1 and not self._pending:  # the usual case, in few steps
+            data = b"" if token_ids[0] in self._skipped else self._token_bytes(token_ids[0])
+            if data.isascii():
+                self.num_tokens += 1
+                text = data.decode("ascii")
+                self._pieces.append(text)
+                return text
         if self._matcher is None:
             self.num_tokens += len(token_ids)
-            if len(token_ids) == 1:
-                return self._send(self._decode(self._bytes_of(token_ids[0])))
             return self._send(self._decode(b"".join(map(self._bytes_of, token_ids))))
         sent = ""
         for index in token_ids:
@@ -83,11 +89,8 @@ class IncrementalDetokenizer:
         return b"" if index in self._skipped else self._token_bytes(index)
 
     def _decode(self, data: bytes, *, final: bool = False) -> str:
-        if data.isascii() and not self._pending and not final:
-            text = data.decode("ascii")
-        else:
-            text = self._decoder.decode(data, final)
-            self._pending = bool(self._decoder.getstate()[0])
+        text = self._decoder.decode(data, final)
+        self._pending = bool(self._decoder.getstate()[0])
         if self._strip_space and text:
             self._strip_space = False
             return text.removeprefix(" ")

@@ -66,33 +66,39 @@ def coerced(text: str, types: frozenset[str]) -> str:
         if re.fullmatch(r"-?\d+\.0+", word):
             return word[: word.index(".")]
     if types & {"object", "array"}:
-        value = _structure(word)
-        if isinstance(value, dict) and "object" in types:
-            return _dumped(value)
-        if isinstance(value, list) and "array" in types:
-            return _dumped(value)
+        kind, written = _structure(word)
+        if kind in types:
+            return written
     return f'"{json_string(text)}"'
 
 
-def _structure(text: str) -> Any:
-    try:
-        return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        pass  # models also write Python's way
+def _structure(text: str) -> tuple[str, str]:
+    """The kind, "object" or "array", and the JSON of text that is JSON or a literal of Python; "" else."""
+    for read in (_from_json, _from_python):
+        try:
+            value = read(text)
+            written = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            if not _is_unicode(written):  # lone surrogates cannot be sent as they are
+                written = json.dumps(value, allow_nan=False)
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            continue  # models write either
+        return ("object" if isinstance(value, dict) else "array" if isinstance(value, list) else ""), written
+    return "", ""
+
+
+def _from_json(text: str) -> Any:
+    return json.loads(text, strict=False)
+
+
+def _from_python(text: str) -> Any:
     if len(text) > _LONGEST_LITERAL:
-        return None
-    try:
-        value = ast.literal_eval(text)
-        json.dumps(value)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        return None
-    return value
+        raise ValueError("too long")
+    return ast.literal_eval(text)
 
 
-def _dumped(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+def _is_unicode(text: str) -> bool:
     try:
         text.encode()
-    except UnicodeEncodeError:  # lone surrogates cannot be sent as they are
-        return json.dumps(value)
-    return text
+    except UnicodeEncodeError:
+        return False
+    return True
