@@ -103,6 +103,7 @@ FIELDS: list[tuple[str, dict[str, Any], str | None, str]] = [
     (CHAT, {"stream_options": {"include_usage": True}}, "stream_options", "when stream is true"),
     (CHAT, {"stream": True, "prompt_logprobs": 1}, "prompt_logprobs", "not available when streaming"),
     (CHAT, {"tools": []}, "tools", "must not be empty"),
+    (CHAT, {"tools": [BAD_TOOL] * 20_000}, "tools", "at most 1,048,576 are accepted"),
     (CHAT, {"tools": [{"type": "function"}]}, "tools", "needs an object"),
     (CHAT, {"tool_choice": "required"}, "tool_choice", "needs tools"),
     (CHAT, {"tools": [BAD_TOOL], "tool_choice": "maybe"}, "tool_choice", "named function"),

@@ -32,6 +32,8 @@ from pagoda.text.tool_schema import (
     tool_choice_schema,
 )
 
+MAX_TOOLS_SIZE = 1024 * 1024  #: characters of all tools of a request, as JSON
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerPlan:
@@ -108,8 +110,8 @@ def plan_answer(model: ServedModel, settings: ServerSettings, request: ChatField
     token between a call and an answer of that format. Where a parser's calls cannot be told from text by how
     they begin, such an answer is free.
     """
+    tools = read_tools(request)
     try:
-        tools = check_tools(request.tools)
         choice = check_tool_choice(request.tool_choice, tools)
     except ToolError as error:
         raise bad_request(str(error), error.parameter) from error
@@ -152,6 +154,21 @@ def _thinks(model: ServedModel, request: ChatFields) -> str | None:
             "thinking_token_budget",
         )
     return found
+
+
+def read_tools(request: ChatFields) -> list[dict[str, Any]] | None:
+    """The tools of a request, None for none. Raises ApiError 400, also for more than a model could read."""
+    try:
+        size = len(msgspec.json.encode(request.tools))
+        if size > MAX_TOOLS_SIZE:
+            raise bad_request(
+                f"tools hold {size:,} characters; at most {MAX_TOOLS_SIZE:,} are accepted.", "tools"
+            )
+        return check_tools(request.tools)
+    except ToolError as error:
+        raise bad_request(str(error), error.parameter) from error
+    except RecursionError as error:
+        raise bad_request("tools are nested too deeply.", "tools") from error
 
 
 def _lacks_place(model: ServedModel, request: ChatFields) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from pagoda.api.answer_plan import read_tools
 from pagoda.api.body import read_body
 from pagoda.api.errors import bad_request, json_response
 from pagoda.api.model_pool import Lease
@@ -20,7 +21,6 @@ from pagoda.api.protocol.tokenize import (
 )
 from pagoda.api.settings import ServerSettings
 from pagoda.api.state import state_of
-from pagoda.text.tool_schema import ToolError, check_tools
 
 _MANY_TOKENS = 16_384  #: from which on decoding leaves the event loop to others
 
@@ -75,11 +75,7 @@ async def _tokens(lease: Lease, settings: ServerSettings, request: TokenizeReque
         text = request.prompt or ""
         special = special is not False
     else:
-        try:
-            tools = check_tools(request.tools)
-        except ToolError as error:
-            raise bad_request(str(error), error.parameter) from error
-        text = (await chat_prompt(llm, settings, request, request.messages, tools)).text
+        text = (await chat_prompt(llm, settings, request, request.messages, read_tools(request))).text
     tokens = await tokenize(llm.tokenizer, text, add_special_tokens=bool(special))
     spelled = None
     if request.return_token_strs:
