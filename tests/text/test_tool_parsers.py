@@ -19,6 +19,7 @@ from tests.text.pieces import (
 )
 
 from pagoda.text.tool_schema import NamedTool, ToolChoice
+from pagoda.text.tools.coercion import value_types
 
 FORMATS = ("hermes", "llama3_json", "mistral", "qwen3_coder")
 NAMES = ("get_weather", "list_files")
@@ -283,6 +284,18 @@ def coder(body: str) -> Message:
 def test_qwen3_coder_values_follow_the_schema(parameter: str, value: str, expected: Any) -> None:
     [call] = coder(f"<parameter={parameter}>{value}</parameter>").calls
     assert json.loads(call.arguments) == {parameter: expected}
+
+
+def test_types_are_found_through_references_that_go_in_circles() -> None:
+    root = {
+        "$defs": {
+            "A": {"anyOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}] * 50},
+            "B": {"oneOf": [{"type": "integer"}, {"$ref": "#/$defs/A"}, {"enum": ["x", None]}]},
+        }
+    }
+    assert value_types({"$ref": "#/$defs/A"}, root) == {"integer", "string", "null"}
+    assert value_types({"$ref": "#/$defs/none"}, root) == frozenset()
+    assert value_types({"allOf": [{"type": ["number", "null"]}]}, root) == {"number", "null"}
 
 
 def test_qwen3_coder_strings_flow_as_they_come() -> None:

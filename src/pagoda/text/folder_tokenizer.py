@@ -7,11 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from tokenizers import Tokenizer as Backend
 
 from pagoda.text.token_bytes import spelling_of
 from pagoda.text.tokenizer import Tokenizer
 from pagoda.weights.checkpoint import CheckpointError
+
+
+class _Parts(msgspec.Struct, frozen=True):
+    """What is read of tokenizer.json here: the rest, which is large, is passed over."""
+
+    decoder: dict[str, Any] | None = None
 
 
 def tokenizer_from_folder(folder: Path) -> Tokenizer:
@@ -26,7 +33,7 @@ def tokenizer_from_folder(folder: Path) -> Tokenizer:
         raise CheckpointError(f"{folder} has no tokenizer.json; a model folder needs one.")
     try:
         content = file.read_text("utf-8")
-        decoder = json.loads(content).get("decoder")
+        decoder = msgspec.json.decode(content, type=_Parts).decoder
         backend = Backend.from_str(content)
         backend.no_truncation()  # what a file says of these is how its maker used it
         backend.no_padding()

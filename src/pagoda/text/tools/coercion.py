@@ -10,7 +10,6 @@ from typing import Any
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _LONGEST_LITERAL = 100_000
-_DEEPEST = 8  # of references and alternatives looked through
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
 
 
@@ -19,20 +18,27 @@ def json_string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
-def value_types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> frozenset[str]:
-    """The JSON types that a schema admits; empty where it does not say. `root` resolves its references."""
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+def value_types(schema: Any, root: Mapping[str, Any], seen: set[str] | None = None) -> frozenset[str]:
+    """The JSON types that a schema admits; empty where it does not say. `root` resolves its references, each
+    of which is followed once (`seen`).
+    """
+    seen = set() if seen is None else seen
+    if not isinstance(schema, Mapping):
         return frozenset()
     kind = schema.get("type")
     if isinstance(kind, str):
         return frozenset((kind,))
     if isinstance(kind, list):
         return frozenset(each for each in kind if isinstance(each, str))
-    if isinstance(schema.get("$ref"), str):
-        return value_types(_resolve(schema["$ref"], root), root, depth + 1)
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        if reference in seen:
+            return frozenset()
+        seen.add(reference)
+        return value_types(_resolve(reference, root), root, seen)
     for key in ("anyOf", "oneOf", "allOf"):
         if isinstance(schema.get(key), list):
-            return frozenset().union(*(value_types(each, root, depth + 1) for each in schema[key]))
+            return frozenset().union(*(value_types(each, root, seen) for each in schema[key]))
     values = schema["enum"] if isinstance(schema.get("enum"), list) else [schema.get("const")]
     found = {"null" if value is None else _TYPES.get(type(value), "") for value in values}
     if "const" not in schema and "enum" not in schema:
