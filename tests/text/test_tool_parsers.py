@@ -294,6 +294,8 @@ def test_types_are_found_through_references_that_go_in_circles() -> None:
         }
     }
     assert value_types({"$ref": "#/$defs/A"}, root) == {"integer", "string", "null"}
+    chain = {"$defs": {str(index): {"$ref": f"#/$defs/{index + 1}"} for index in range(10_000)}}
+    assert value_types({"$ref": "#/$defs/0"}, chain) == frozenset()
     assert value_types({"$ref": "#/$defs/none"}, root) == frozenset()
     assert value_types({"allOf": [{"type": ["number", "null"]}]}, root) == {"number", "null"}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _LONGEST_LITERAL = 100_000
+_MOST_REFERENCES = 100  # that are followed for one parameter
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
 
 
@@ -32,7 +33,7 @@ def value_types(schema: Any, root: Mapping[str, Any], seen: set[str] | None = No
         return frozenset(each for each in kind if isinstance(each, str))
     reference = schema.get("$ref")
     if isinstance(reference, str):
-        if reference in seen:
+        if reference in seen or len(seen) == _MOST_REFERENCES:
             return frozenset()
         seen.add(reference)
         return value_types(_resolve(reference, root), root, seen)
