@@ -446,6 +446,22 @@ def test_a_grammar_that_becomes_too_complex_fails_its_request_alone() -> None:
     assert len(tokens(news["good"])) == 30
 
 
+def test_a_request_that_breaks_the_model_leaves_the_grammars_of_others_as_they_are() -> None:
+    """Masks are computed while the model runs, and once more when its step has to be taken apart."""
+    bound = [
+        add(f"r{seed}", [seed], max_tokens=40, temperature=1.0, seed=seed, **grammar(json=True))
+        for seed in range(4)
+    ]
+    alone = {
+        command.request_id: tokens(run(toy_engine()[0], command)[command.request_id]) for command in bound
+    }
+    engine, _ = toy_engine(poison=42)
+    bad = [add(f"bad{seed}", [1, 42], max_tokens=5, **grammar(json=True)) for seed in range(2)]
+    news = run(engine, bound[0], bad[0], bound[1], bound[2], bad[1], bound[3])
+    assert {name: tokens(news[name]) for name in alone} == alone
+    assert all(news[command.request_id][-1].finish_reason == "error" for command in bad)
+
+
 def test_a_grammar_whose_copies_have_worn_it_out_is_compiled_anew() -> None:
     """All copies share what the lexer has learnt, up to a limit: one request must not fail for the others."""
     constraint = grammar(regex="[a-f]{20,400000}x")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent import futures
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -178,10 +179,14 @@ class EngineCore:
         """One step of the executor for all parts; when it fails, each part alone, to find the one that
         fails.
         """
+        masks: Future[TokenMasks | None] | None = None
         try:
             built = self._batches.build(work)
+            masks = self._start_masks(built)
             logits = self._executor.step(built.batch)
         except Exception as error:
+            if masks is not None:
+                futures.wait([masks])
             if len(work) == 1:
                 self._fail(work[0].request, error, deltas)
                 return
@@ -190,7 +195,7 @@ class EngineCore:
             return
         for request, row, count in built.prompts:
             self._add_prompt_logprobs(request, logits[row : row + count], deltas)
-        sampled = self._sample(built, logits, deltas)
+        sampled = self._sample(built, logits, deltas, masks)
         for item in work:
             if item.request.slot >= 0:
                 self._scheduler.advance(item)
@@ -210,15 +215,22 @@ class EngineCore:
             self._fail(request, error, deltas)
 
     def _sample(
-        self, built: BuiltBatch, logits: npt.NDArray[np.float32], deltas: list[TokenDelta]
+        self,
+        built: BuiltBatch,
+        logits: npt.NDArray[np.float32],
+        deltas: list[TokenDelta],
+        started: Future[TokenMasks | None] | None = None,
     ) -> list[tuple[Request, Sampled]]:
         chosen = [(request, row) for request, row in built.sampled if request.slot >= 0]
+        if started is not None and len(chosen) != len(built.sampled):
+            futures.wait([started])
+            started = None  # its rows are not these
         if not chosen:
             return []
         if len(chosen) != len(logits):
             logits = logits[[row for _, row in chosen]]
         try:
-            masks = self._masks([request for request, _ in chosen], deltas)
+            masks = self._masks([request for request, _ in chosen], deltas, started)
             tokens = self._sampler.sample(logits, [request.row for request, _ in chosen], masks)
         except Exception as error:
             if len(chosen) == 1:
@@ -231,12 +243,21 @@ class EngineCore:
             return found
         return [(request, token) for (request, _), token in zip(chosen, tokens, strict=True)]
 
-    def _masks(self, requests: list[Request], deltas: list[TokenDelta]) -> TokenMasks | None:
+    def _start_masks(self, built: BuiltBatch) -> Future[TokenMasks | None] | None:
+        """Has the masks of a step computed while the model runs."""
+        if not self._num_guides:
+            return None
+        rows = enumerate(request.guide for request, _ in built.sampled)
+        return self._grammars.start_masks([(row, guide) for row, guide in rows if guide is not None])
+
+    def _masks(
+        self, requests: list[Request], deltas: list[TokenDelta], started: Future[TokenMasks | None] | None
+    ) -> TokenMasks | None:
         """What may come next for those that have a say in it. Fails those whose grammar cannot go on."""
         if not self._num_guides:
             return None
         guided = [(row, request.guide) for row, request in enumerate(requests) if request.guide is not None]
-        masks = self._grammars.masks(guided)
+        masks = self._grammars.masks(guided) if started is None else started.result()
         for row, guide in guided:
             if guide.problem is not None:
                 self._renew(requests[row], guide.problem, deltas)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _CACHED = 32  #: grammars kept
 _CACHED_BYTES = 8 << 20  #: of what describes them
 _WORKERS = 2
+_WORTH_A_THREAD = 0.0005  #: seconds that the mask of a single row takes
 
 
 class GrammarCompiler:
@@ -42,6 +44,8 @@ class GrammarCompiler:
         self._vocab_size = vocab_size
         self._num_threads = num_threads
         self._pool: ThreadPoolExecutor | None = None
+        self._beside: ThreadPoolExecutor | None = None  # computes masks while the model runs
+        self._seconds = 0.0  # of work for the last mask of a single row
         self._compiled: OrderedDict[bytes, Future[Any]] = OrderedDict()
         self._bytes_kept = 0
         self._lock = threading.Lock()
@@ -82,6 +86,17 @@ class GrammarCompiler:
         """Sleeps until one of them is done, at most that long."""
         wait(futures, timeout=seconds, return_when=FIRST_COMPLETED)
 
+    def start_masks(self, guides: Sequence[tuple[int, Guide]]) -> Future[TokenMasks | None] | None:
+        """Begins `masks` in another thread, for a caller that now waits for the model; None where that does
+        not pay. The guides must stay as they are until it is done.
+        """
+        rows = sum(guide.wants_mask for _, guide in guides)
+        if rows == 0 or (rows == 1 and self._seconds < _WORTH_A_THREAD):
+            return None
+        if self._beside is None:
+            self._beside = ThreadPoolExecutor(1, thread_name_prefix="pagoda-masks")
+        return self._beside.submit(self.masks, guides)
+
     def masks(self, guides: Sequence[tuple[int, Guide]]) -> TokenMasks | None:
         """What may come next, for rows of logits and their guides; None when nothing is constrained. A guide
         whose grammar fails has a `problem` then.
@@ -117,7 +132,9 @@ class GrammarCompiler:
         size = bits.shape[1] * bits.itemsize
         if len(matchers) == 1:  # not worth waking other threads
             matcher, index = matchers[0]
+            started = time.thread_time()
             matcher.unsafe_compute_mask_ptr(bits[index].ctypes.data, size)
+            self._seconds = time.thread_time() - started
             return
         if self._executor is None:
             self._executor = _llguidance().LLExecutor(self._num_threads)
