@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import Context
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.helpers.engines import StillEngine, engine_info
+from tests.helpers.models import tiny_folder
 
 from pagoda.api import residency
 from pagoda.api.errors import ApiError
@@ -349,6 +352,26 @@ async def test_the_first_model_must_load() -> None:
         await pool.start()
     with pytest.raises(ApiError, match="The engine has stopped: no such file"):
         await pool.lease("a")
+    await pool.shutdown()
+
+
+async def test_tokenizers_are_loaded_before_anybody_is_served_and_kept(tmp_path: Path) -> None:
+    engines = Engines()
+    folder = tiny_folder(tmp_path / "b")
+    further = ServedModel(("b",), EngineConfig(model_path=str(folder)), SETTINGS)
+    pool = ModelPool([model("a"), further, further.with_adapter("c", "/adapter")], launch=engines)
+    await pool.start()
+    made = engines.made
+    for name in ("b", "c", "b"):
+        (await pool.lease(name)).release()
+        await pool.unload(name)
+    texts = [engine.used_text for engine in made[str(folder)]]
+    assert len(texts) == 3
+    assert texts[0] is not None
+    assert all(text is texts[0] for text in texts)
+    os.utime(folder / "tokenizer.json", (1, 1))  # another file under the same name
+    (await pool.lease("b")).release()
+    assert made[str(folder)][-1].used_text is None
     await pool.shutdown()
 
 

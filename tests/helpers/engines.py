@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pagoda.engine.async_llm import AsyncLLM, EngineStartError
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
 from pagoda.engine.supervisor import EngineSupervisor, Status
+from pagoda.engine.text_tools import TextTools
 
 
 def engine_info(*, weight_bytes: int = 0, cache_bytes: int = 0, max_model_len: int = 512) -> EngineInfo:
@@ -39,6 +40,7 @@ class StillEngine(AsyncLLM):
         self.counters = EngineStats()
         self.failure: str | None = None
         self.ended = False
+        self.used_text: TextTools | None = None
         self._own_info = info or engine_info()
         self._released = asyncio.Event()
         if not held:
@@ -46,6 +48,9 @@ class StillEngine(AsyncLLM):
 
     def observe_steps(self, observer: Callable[[EngineStats, EngineStats], None]) -> None:
         self.observed = observer
+
+    def use_text(self, text: TextTools) -> None:
+        self.used_text = text
 
     def release(self, failure: str | None = None) -> None:
         self.failure = failure

@@ -118,7 +118,12 @@ class ModelPool:
 
     async def start(self, on_progress: Callable[[int, int], None] | None = None) -> EngineInfo:
         """Loads the default model. Raises EngineStartError."""
-        info = await self._residency.start(self.default, on_progress)
+        prepared = asyncio.create_task(self._residency.prepare(self._models[1:]))
+        try:
+            info = await self._residency.start(self.default, on_progress)
+            await prepared
+        finally:
+            prepared.cancel()
         self._idle(self.default)
         for model in self._models[1:]:
             self._foresee(model)

@@ -11,17 +11,22 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pagoda.api.errors import ApiError, unavailable
 from pagoda.api.pool_memory import Holding, memory_left
 from pagoda.api.served_model import ServedModel
-from pagoda.engine.async_llm import AsyncLLM, EngineStartError
+from pagoda.engine.async_llm import AsyncLLM, EngineStartError, load_text
 from pagoda.engine.config import EngineConfig, EngineInfo
 from pagoda.engine.forecast import Forecast, ForecastError, forecast
+
+if TYPE_CHECKING:
+    from pagoda.engine.text_tools import TextTools
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +56,7 @@ class Residency:
         self._resident: list[ServedModel] = []
         self._changing = asyncio.Lock()
         self._freed = asyncio.Event()
+        self._texts: dict[tuple[str, int, str | None], TextTools] = {}  # kept over unloading
 
     async def start(
         self, model: ServedModel, on_progress: Callable[[int, int], None] | None = None
@@ -58,12 +64,26 @@ class Residency:
         """Loads the first model, whose engine may have been launched before. Raises EngineStartError."""
         async with self._changing:
             if model.loaded_llm is None:
-                model.put(self._launch(self._limited(model.config)))
+                self._start_engine(model)
             self._resident.append(model)
             model.residence = "loading"
             info = await model.llm.wait_ready(on_progress)
+            self._keep_text(model)
             model.residence, model.was_loaded = "loaded", True
             return info
+
+    async def prepare(self, models: Iterable[ServedModel]) -> None:
+        """Loads the tokenizers of models that are to be loaded on demand. Large ones hold up the whole server
+        while they load, so that happens before anybody is served; those that fail tell it when they are
+        needed.
+        """
+        for model in models:
+            if _text_key(model.config) not in self._texts:
+                try:
+                    text = await asyncio.to_thread(load_text, model.config)
+                except EngineStartError:
+                    continue
+                self._texts[_text_key(model.config)] = text
 
     async def load(self, model: ServedModel) -> None:
         """Loads a model unless it is. Raises ApiError 503 with the reason why it cannot be."""
@@ -124,10 +144,11 @@ class Residency:
     async def _launch_in(self, model: ServedModel) -> None:
         # In this thread: an engine dies with the thread that started it.
         try:
-            model.put(self._launch(self._limited(model.config)))
+            self._start_engine(model)
             model.residence = "loading"
             self._resident.append(model)
             await model.llm.wait_ready()
+            self._keep_text(model)
         except (EngineStartError, OSError) as error:
             model.fail(str(error))
             _log.warning("%s cannot be loaded: %s", model.name, error)
@@ -139,6 +160,18 @@ class Residency:
         model.residence, model.was_loaded, model.failure = "loaded", True, None
         model.expected = model.waiting  # they have it before the next load can take it from them
         _log.info("loaded %s", model.name)
+
+    def _start_engine(self, model: ServedModel) -> None:
+        llm = self._launch(self._limited(model.config))
+        text = self._texts.get(_text_key(model.config))
+        if text is not None:
+            llm.use_text(text)
+        model.put(llm)
+
+    def _keep_text(self, model: ServedModel) -> None:
+        text = model.llm.text
+        if text is not None:
+            self._texts[_text_key(model.config)] = text
 
     def _limited(self, config: EngineConfig) -> EngineConfig:
         bounds = (self.memory_left(), config.memory_limit_bytes)
@@ -195,6 +228,14 @@ class Residency:
             model.residence, model.leaving = "unloaded", False
             if model in self._resident:
                 self._resident.remove(model)
+
+
+def _text_key(config: EngineConfig) -> tuple[str, int, str | None]:
+    """What a tokenizer and its template depend on."""
+    path = Path(config.tokenizer or config.model_path)
+    file = path / "tokenizer.json" if path.is_dir() else path
+    changed = file.stat().st_mtime_ns if file.exists() else 0
+    return str(path), changed, config.chat_template
 
 
 def _load_error(model: ServedModel) -> ApiError:

@@ -45,6 +45,7 @@ class AsyncLLM:
         self._supervisor = supervisor
         self._ids = count()
         self._wakeups = Wakeups(supervisor)
+        self._given_text: TextTools | None = None
         self._text: TextTools | None = None
         self._eos_token_ids: tuple[int, ...] = ()
 
@@ -55,13 +56,24 @@ class AsyncLLM:
         supervisor.start()
         return cls(config, supervisor)
 
+    @property
+    def text(self) -> TextTools | None:
+        """Tokenizer and template, once they are loaded."""
+        return self._text
+
+    def use_text(self, text: TextTools) -> None:
+        """Takes what `text` of an engine with the same files was, instead of loading it again: large
+        tokenizers hold up the whole process while they load. To be called before `wait_ready`.
+        """
+        self._given_text = text
+
     async def wait_ready(self, on_progress: Callable[[int, int], None] | None = None) -> EngineInfo:
         """Waits until requests are served; `on_progress` gets the bytes loaded and all. Raises
         EngineStartError.
         """
         self._supervisor.on_progress = on_progress
         text, info = await asyncio.gather(
-            asyncio.to_thread(_load_text, self.config),
+            self._load_text(),
             self._supervisor.wait_ready(),
             return_exceptions=True,
         )
@@ -247,6 +259,11 @@ class AsyncLLM:
         """Ends the engine process; running requests end with finish_reason "abort"."""
         await self._supervisor.shutdown()
 
+    async def _load_text(self) -> TextTools:
+        if self._given_text is not None:
+            return self._given_text
+        return await asyncio.to_thread(load_text, self.config)
+
     def _tokenize(self, prompt: str | Sequence[int], params: SamplingParams) -> tuple[str | None, list[int]]:
         if not isinstance(prompt, str):
             return None, list(prompt)
@@ -272,7 +289,8 @@ class AsyncLLM:
             generation.close()
 
 
-def _load_text(config: EngineConfig) -> TextTools:
+def load_text(config: EngineConfig) -> TextTools:
+    """The tokenizer and template of a model. Raises EngineStartError."""
     from pagoda.engine.text_tools import load_text_tools
 
     return load_text_tools(Path(config.tokenizer or config.model_path), config.chat_template)
