@@ -21,6 +21,7 @@ class Account:
         self.completion_tokens = 0
         self.reasoning_tokens: int | None = None  #: of completion_tokens; None where there is no reasoning
         self._metrics = metrics
+        self._between = metrics.inter_token_latency
         self._params = params
         self._prompts = [_PromptAccount(len(prompt), params.n) for prompt in prompts]
         self._closed = False
@@ -36,7 +37,7 @@ class Account:
             self.completion_tokens += count
             last = account.last_times[answer.index]
             if last is not None:
-                self._metrics.observe_inter_token(now - last)
+                self._between.observe(now - last)
             account.last_times[answer.index] = now
             account.tokens[answer.index] += count
         account.cached_tokens = output.num_cached_tokens

@@ -111,7 +111,10 @@ class ChatRun:
 
         Raises what the engine fails with.
         """
-        return [piece for _, output in self.outputs.take() for piece in self._pieces(output)]
+        pieces: list[ChatPiece] = []
+        for _, output in self.outputs.take():  # of one prompt
+            pieces += self._pieces(output)
+        return pieces
 
     async def whole(self) -> list[ChatAnswer]:
         """The answers in order. Raises ApiError."""
@@ -142,6 +145,8 @@ class ChatRun:
         if output.prompt_logprobs is not None:
             self.prompt_logprobs = prompt_logprobs(output.prompt_logprobs)
         self.finished = output.finished
+        if len(output.outputs) == 1:
+            return [self._piece(output.outputs[0])]
         return [self._piece(answer) for answer in output.outputs]
 
     def _piece(self, answer: CompletionOutput) -> ChatPiece:

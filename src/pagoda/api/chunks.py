@@ -69,7 +69,7 @@ class ChunkEncoder:
         if delta.tool_calls or (delta.reasoning and delta.content):
             return self.full(index, delta)
         if delta.content:
-            return self.text(index, delta.content)
+            return b"".join((self._before, b"%d" % index, self._middle, _encode(delta.content), self._after))
         if delta.reasoning:
             text = _encode(delta.reasoning)
             return b"".join((self._before, b"%d" % index, _REASONING, text, _AGAIN, text, self._after))

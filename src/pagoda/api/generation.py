@@ -118,6 +118,8 @@ class Outputs:
     def take(self) -> list[tuple[int, RequestOutput]]:
         """What is new. Raises RequestFailedError or EngineDeadError."""
         fresh, self._fresh = self._fresh, []
+        if len(fresh) == 1:
+            return [(fresh[0], self._generations[fresh[0]].take())]
         return [(number, self._generations[number].take()) for number in fresh]
 
     def close(self) -> None:

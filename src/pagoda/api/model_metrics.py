@@ -50,9 +50,6 @@ class ModelMetrics:
         self._computed_tokens = 0
         self._reasons = Counter(dict.fromkeys(_REASONS, 0))
 
-    def observe_inter_token(self, seconds: float) -> None:
-        self.inter_token_latency.observe(seconds)
-
     def observe_step(self, tokens: int) -> None:
         """A step of the engine that brought so many tokens of finished prompts and of answers."""
         self.iteration_tokens.observe(tokens)

@@ -220,14 +220,19 @@ class RequestState:
 
     def take(self, *, everything: bool = False) -> RequestOutput:
         """A result with what is new of the answers that have news; with `everything`, of all answers."""
-        answers = self._answers if everything else [self._answers[index] for index in sorted(self._news)]
+        if len(self._answers) == 1:
+            outputs = [self._answers[0].take()] if everything or self._news else []
+        elif everything:
+            outputs = [answer.take() for answer in self._answers]
+        else:
+            outputs = [self._answers[index].take() for index in sorted(self._news)]
         self._news.clear()
         return RequestOutput(
             self.request_id,
             self.prompt,
             self.prompt_token_ids,
             self._prompt_logprobs,
-            [answer.take() for answer in answers],
+            outputs,
             not self._open,
             self.num_cached_tokens,
             self.metrics,
