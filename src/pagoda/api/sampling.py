@@ -138,6 +138,12 @@ def _common(
     values = {name: defaults[name] for name in _FROM_MODEL if name in defaults}
     given = {name: getattr(request, name) for name in _FIELDS}
     values.update({name: value for name, value in given.items() if value is not None})
+    for name in ("logit_bias", "allowed_token_ids", "stop_token_ids"):
+        count = len(values.get(name) or ())
+        if count > limits.vocab_size:
+            raise bad_request(
+                f"{name} holds {count} tokens, but this model has {limits.vocab_size} in all.", name
+            )
     values["stop"] = _stop(request.stop)
     for name in ("stop_token_ids", "allowed_token_ids", "bad_words", "logprob_token_ids"):
         if name in values:

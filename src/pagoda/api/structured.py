@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from pagoda.api.errors import bad_request
 from pagoda.api.protocol.common import StructuredFields
 from pagoda.api.state import ServerState
@@ -16,10 +18,6 @@ _FORMATS = "text, json_object, json_schema, structural_tag"
 _OPTIONS = ("disable_any_whitespace", "disable_additional_properties", "whitespace_pattern")
 _KNOWN = {*KINDS, *_OPTIONS, "disable_fallback"}
 
-LONGEST_CHECK = 2.0  #: seconds in which a constraint must be compiled
-
-_NOTHING: tuple[object, ...] = (None, "", [], False)  #: values of old fields that ask for nothing
-
 #: the spellings of vLLM before 0.12, and what they are called today
 OLD_SPELLINGS = {
     "guided_json": "json",
@@ -29,6 +27,12 @@ OLD_SPELLINGS = {
     "guided_json_object": "json_object",
     "guided_whitespace_pattern": "whitespace_pattern",
 }
+
+_MAX_SIZE = 1024 * 1024  #: characters; the engine's limits of each kind are lower
+_OLD_NAMES = {now: old for old, now in OLD_SPELLINGS.items()}
+LONGEST_CHECK = 2.0  #: seconds in which a constraint must be compiled
+
+_NOTHING: tuple[object, ...] = (None, "", [], False)  #: values of old fields that ask for nothing
 
 
 def structured_outputs(request: StructuredFields) -> StructuredOutputsParams | None:
@@ -41,11 +45,14 @@ def structured_outputs(request: StructuredFields) -> StructuredOutputsParams | N
     for source, values in (
         ("response_format", _from_format(request.response_format)),
         ("structured_outputs", _from_structured(request.structured_outputs)),
-        ("guided_json and kin", _from_guided(request)),
+        ("", _from_guided(request)),
     ):
         for name, value in values.items():
+            if wanted.get(name, value) != value:
+                message = f"{sources[name]} and {source or _OLD_NAMES[name]} ask for different things."
+                raise bad_request(message, sources[name])
             wanted[name] = value
-            sources[name] = source
+            sources[name] = source or _OLD_NAMES[name]
     kinds = [name for name in KINDS if name in wanted]
     if len(kinds) > 1 and "json_object" in kinds:
         kinds.remove("json_object")
@@ -59,10 +66,22 @@ def structured_outputs(request: StructuredFields) -> StructuredOutputsParams | N
             f"{named}.",
             "structured_outputs",
         )
+    _check_size(wanted[kinds[0]], sources[kinds[0]])
     try:
         return StructuredOutputsParams(**wanted)
     except ParameterError as error:
-        raise bad_request(str(error), sources[kinds[0]].partition(" ")[0]) from error
+        raise bad_request(str(error), sources[kinds[0]]) from error
+
+
+def _check_size(constraint: Any, source: str) -> None:
+    """Refuses what no grammar may hold before it is looked at in detail."""
+    try:
+        size = len(msgspec.json.encode(constraint))
+    except RecursionError as error:
+        raise bad_request("The constraint is nested too deeply.", source) from error
+    if size > _MAX_SIZE:
+        message = f"The constraint holds {size:,} characters; at most {_MAX_SIZE:,} are accepted."
+        raise bad_request(message, source)
 
 
 async def check_constraint(state: ServerState, constraint: StructuredOutputsParams, param: str) -> None:
