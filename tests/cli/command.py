@@ -35,7 +35,8 @@ def one_line(ended: subprocess.CompletedProcess[str], code: int) -> str:
     """The one line on standard error of a command that failed as a user's mistake should."""
     assert ended.returncode == code, ended.stderr
     assert ended.stdout == ""
-    lines = ended.stderr.splitlines()
+    # A slow machine tells how far loading is.
+    lines = [line for line in ended.stderr.splitlines() if not line.startswith("Loading ")]
     assert len(lines) == 1, ended.stderr
     assert lines[0].startswith("pagoda: ")
     return lines[0]
