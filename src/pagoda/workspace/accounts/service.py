@@ -1,0 +1,277 @@
+"""Accounts: the first administrator, signing up and in, sessions, personal keys."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pagoda.workspace.accounts.attempts import Attempts
+from pagoda.workspace.accounts.passwords import LONGEST, SHORTEST, Passwords
+from pagoda.workspace.accounts.principal import DEFAULT_PERMISSIONS, Principal
+from pagoda.workspace.errors import WorkspaceError, not_found
+from pagoda.workspace.storage.database import Database
+from pagoda.workspace.storage.tables import ApiKey, AuditEvent, Group, GroupMember, Session, User
+from pagoda.workspace.storage.values import now_ms
+
+SESSION_DAYS = 30
+_DAY_MS = 86_400_000
+_TOUCH_MS = 60_000  #: sessions and keys note their last use at most so often
+_KEY_PREFIX = "sk-pagoda-"
+_SHOWN_OF_KEY = 14
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+class Accounts:
+    """Users and how they prove who they are. Secrets are kept as digests alone."""
+
+    def __init__(self, database: Database, passwords: Passwords, attempts: Attempts) -> None:
+        self._db = database
+        self._passwords = passwords
+        self._attempts = attempts
+        self._has_users = False
+
+    async def setup_required(self) -> bool:
+        """Whether nobody has an account yet."""
+        if not self._has_users:
+            async with self._db.read() as session:
+                self._has_users = await session.scalar(select(User.id).limit(1)) is not None
+        return not self._has_users
+
+    async def set_up(self, name: str, email: str, password: str) -> str:
+        """Makes the administrator; returns the id. Raises WorkspaceError 409 when there is one already."""
+        name, email = _checked(name, email, password)
+        hashed = await self._passwords.hash(password)
+        async with self._db.write() as session:
+            user = User(name=name, email=email, password_hash=hashed, role="admin")
+            session.add(user)
+            # Asked after the insert, in its transaction: two first visitors cannot both win.
+            await session.flush()
+            if await session.scalar(select(func.count()).select_from(User)) != 1:
+                raise WorkspaceError(409, "An administrator exists already; sign in.", kind="conflict")
+            session.add(AuditEvent(user_id=user.id, action="setup"))
+        self._has_users = True
+        return user.id
+
+    async def create(self, name: str, email: str, password: str, role: str) -> str:
+        """A further account. Raises WorkspaceError 409 for an address in use."""
+        name, email = _checked(name, email, password)
+        hashed = await self._passwords.hash(password)
+        user = User(name=name, email=email, password_hash=hashed, role=role)
+        try:
+            async with self._db.write() as session:
+                session.add(user)
+        except IntegrityError as error:
+            raise WorkspaceError(
+                409, "This e-mail address has an account already.", kind="conflict", param="email"
+            ) from error
+        return user.id
+
+    async def check_password(self, email: str, password: str, address: str) -> str:
+        """The id of the user. Raises WorkspaceError 401, or 429 after too many wrong tries."""
+        email = email.strip().lower()
+        names = (f"account:{email}", f"address:{address}")
+        if (wait := self._attempts.wait(*names)) > 0:
+            raise WorkspaceError(
+                429,
+                f"Too many wrong passwords; try again in {int(wait) + 1} seconds.",
+                kind="rate_limit",
+                headers={"Retry-After": str(int(wait) + 1)},
+            )
+        async with self._db.read() as session:
+            user = await session.scalar(select(User).where(User.email == email))
+        known = user.password_hash if user is not None and user.active else None
+        if not await self._passwords.matches(known, password) or user is None:
+            self._attempts.failed(*names)
+            raise WorkspaceError(401, "E-mail or password is wrong.", kind="authentication")
+        self._attempts.succeeded(*names)
+        return user.id
+
+    async def begin_session(self, user_id: str, user_agent: str, address: str) -> str:
+        """The token for the cookie; it is not kept here."""
+        token = secrets.token_urlsafe(32)
+        expires = now_ms() + SESSION_DAYS * _DAY_MS
+        async with self._db.write() as session:
+            await session.execute(delete(Session).where(Session.expires_at < now_ms()))
+            session.add(
+                Session(
+                    token_hash=digest(token),
+                    user_id=user_id,
+                    expires_at=expires,
+                    user_agent=user_agent[:200],
+                    address=address,
+                )
+            )
+        return token
+
+    async def end_session(self, token: str) -> None:
+        async with self._db.write() as session:
+            await session.execute(delete(Session).where(Session.token_hash == digest(token)))
+
+    async def by_session(self, token: str) -> Principal | None:
+        """Who a cookie's token belongs to; None when it is not, or no more, valid."""
+        async with self._db.read() as session:
+            found = await session.get(Session, digest(token))
+            if found is None or found.expires_at < now_ms():
+                return None
+            principal = await self._principal(session, found.user_id, found.id)
+        if principal is not None and now_ms() - found.last_used_at > _TOUCH_MS:
+            async with self._db.write() as session:
+                at = now_ms()
+                await session.execute(update(Session).where(Session.id == found.id).values(last_used_at=at))
+                await session.execute(update(User).where(User.id == principal.id).values(last_active_at=at))
+        return principal
+
+    async def by_key(self, key: str) -> Principal | None:
+        """Who a personal key belongs to; None for one that is unknown or has expired."""
+        if not key.startswith(_KEY_PREFIX):
+            return None
+        async with self._db.read() as session:
+            found = await session.scalar(select(ApiKey).where(ApiKey.key_hash == digest(key)))
+            if found is None or (found.expires_at is not None and found.expires_at < now_ms()):
+                return None
+            principal = await self._principal(session, found.user_id, None)
+        if principal is None or principal.role == "pending":
+            return None
+        if found.last_used_at is None or now_ms() - found.last_used_at > _TOUCH_MS:
+            async with self._db.write() as session:
+                await session.execute(
+                    update(ApiKey).where(ApiKey.id == found.id).values(last_used_at=now_ms())
+                )
+        return principal
+
+    async def sessions(self, user_id: str, current: str | None) -> list[dict[str, Any]]:
+        async with self._db.read() as session:
+            rows = await session.scalars(
+                select(Session).where(Session.user_id == user_id, Session.expires_at > now_ms())
+            )
+            return [
+                {
+                    "id": row.id,
+                    "created_at": row.created_at,
+                    "last_used_at": row.last_used_at,
+                    "user_agent": row.user_agent,
+                    "address": row.address,
+                    "current": row.id == current,
+                }
+                for row in rows
+            ]
+
+    async def revoke_session(self, user_id: str, session_id: str) -> None:
+        """Raises WorkspaceError 404 for what is not the user's."""
+        async with self._db.write() as session:
+            found = await session.scalar(
+                select(Session).where(Session.id == session_id, Session.user_id == user_id)
+            )
+            if found is None:
+                raise not_found("session")
+            await session.delete(found)
+
+    async def change_password(self, principal: Principal, current: str, new: str) -> None:
+        """Ends every other session of the user. Raises WorkspaceError."""
+        check_password(new)
+        async with self._db.read() as session:
+            user = await session.get(User, principal.id)
+        if user is None or not await self._passwords.matches(user.password_hash, current):
+            raise WorkspaceError(400, "The current password is wrong.", param="current")
+        hashed = await self._passwords.hash(new)
+        async with self._db.write() as session:
+            await session.execute(update(User).where(User.id == principal.id).values(password_hash=hashed))
+            await session.execute(
+                delete(Session).where(Session.user_id == principal.id, Session.id != principal.session_id)
+            )
+
+    async def update_me(
+        self, user_id: str, *, name: str | None = None, settings: dict[str, Any] | None = None
+    ) -> None:
+        async with self._db.write() as session:
+            user = await session.get(User, user_id)
+            if user is None:
+                raise not_found("user")
+            if name is not None:
+                user.name = _name(name)
+            if settings is not None:
+                user.settings = {**user.settings, **settings}
+
+    async def create_key(self, user_id: str, name: str) -> tuple[ApiKey, str]:
+        """The row, and the key itself, which is told once."""
+        key = _KEY_PREFIX + secrets.token_urlsafe(32)
+        row = ApiKey(
+            user_id=user_id, name=name.strip()[:100], prefix=key[:_SHOWN_OF_KEY], key_hash=digest(key)
+        )
+        async with self._db.write() as session:
+            session.add(row)
+        return row, key
+
+    async def keys(self, user_id: str) -> list[ApiKey]:
+        async with self._db.read() as session:
+            found = await session.scalars(
+                select(ApiKey).where(ApiKey.user_id == user_id).order_by(ApiKey.created_at)
+            )
+            return list(found)
+
+    async def delete_key(self, user_id: str, key_id: str) -> None:
+        """Raises WorkspaceError 404 for what is not the user's."""
+        async with self._db.write() as session:
+            found = await session.scalar(select(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == user_id))
+            if found is None:
+                raise not_found("key")
+            await session.delete(found)
+
+    async def _principal(
+        self, session: AsyncSession, user_id: str, session_id: str | None
+    ) -> Principal | None:
+        user = await session.get(User, user_id)
+        if user is None or not user.active:
+            return None
+        groups = (
+            await session.scalars(
+                select(Group)
+                .join(GroupMember, GroupMember.group_id == Group.id)
+                .where(GroupMember.user_id == user_id)
+            )
+        ).all()
+        permissions = dict(DEFAULT_PERMISSIONS)
+        for group in groups:  # they add, nothing takes away
+            permissions.update({name: True for name, given in group.permissions.items() if given})
+        return Principal(
+            id=user.id,
+            email=user.email,
+            name=user.name,
+            role=user.role,
+            settings=user.settings,
+            groups=frozenset(group.id for group in groups),
+            permissions=permissions,
+            session_id=session_id,
+        )
+
+
+def digest(secret: str) -> str:
+    """SHA-256 in hexadecimal. Enough for secrets of 256 random bits."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def check_password(password: str) -> None:
+    """Raises WorkspaceError 400."""
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise WorkspaceError(400, f"A password has {SHORTEST} to {LONGEST} characters.", param="password")
+
+
+def _checked(name: str, email: str, password: str) -> tuple[str, str]:
+    email = email.strip().lower()
+    if len(email) > 254 or not _EMAIL.fullmatch(email):
+        raise WorkspaceError(400, "The e-mail address is not one, such as ada@example.org.", param="email")
+    check_password(password)
+    return _name(name), email
+
+
+def _name(name: str) -> str:
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= 100:
+        raise WorkspaceError(400, "A name has 1 to 100 characters.", param="name")
+    return name

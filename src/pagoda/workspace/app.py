@@ -1,0 +1,63 @@
+"""Puts the workspace together: what its routes share, and the routers that the server takes in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from pagoda.workspace.accounts.attempts import Attempts
+from pagoda.workspace.accounts.passwords import Passwords
+from pagoda.workspace.accounts.service import Accounts
+from pagoda.workspace.chats.service import Chats
+from pagoda.workspace.errors import install_error_handler
+from pagoda.workspace.generation.service import Generations
+from pagoda.workspace.providers.base import Provider
+from pagoda.workspace.providers.registry import Providers
+from pagoda.workspace.routes import auth, chats, generations, me, models
+from pagoda.workspace.settings import WorkspaceSettings
+from pagoda.workspace.storage.database import Database
+from pagoda.workspace.storage.migrate import prepare
+
+
+class Workspace:
+    """Everything behind /api. `start` before the first request, `stop` after the last.
+
+    data_dir: where its files lie; the server has it to itself. version: of the package, shown in the page.
+    passwords: how they are hashed.
+    """
+
+    def __init__(
+        self,
+        settings: WorkspaceSettings,
+        data_dir: Path,
+        providers: Sequence[Provider],
+        version: str,
+        *,
+        passwords: Passwords | None = None,
+    ) -> None:
+        self.settings = settings
+        self.version = version
+        self.database = Database.open(settings.database_url, data_dir)
+        self.accounts = Accounts(self.database, passwords or Passwords(), Attempts())
+        self.chats = Chats(self.database)
+        self.providers = Providers(providers)
+        self.generations = Generations(self.database, self.chats, self.providers)
+
+    async def start(self) -> None:
+        """Raises DatabaseError."""
+        await prepare(self.database)
+        await self.chats.end_interrupted()
+
+    async def stop(self) -> None:
+        """Ends what runs and writes it down."""
+        await self.generations.shutdown()
+        await self.database.close()
+
+    def install(self, app: FastAPI) -> None:
+        """Adds the routes; before the one that serves the page."""
+        app.state.workspace = self
+        install_error_handler(app)
+        for routes in (auth, me, models, chats, generations):
+            app.include_router(routes.router)

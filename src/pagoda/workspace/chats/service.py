@@ -1,0 +1,236 @@
+"""Chats and their messages. Every method takes the owner's id; what is not theirs is not found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pagoda.workspace.errors import WorkspaceError, not_found
+from pagoda.workspace.storage.database import Database
+from pagoda.workspace.storage.tables import Chat, Message
+from pagoda.workspace.storage.values import now_ms
+
+PAGE = 50
+LONGEST_TITLE = 200
+_TITLE_WORDS = 48  #: characters of a title made of the first words
+_CHANGEABLE = ("title", "folder_id", "pinned", "archived", "leaf_id", "models", "params", "filter_ids")
+
+
+class Chats:
+    """Reads and writes chats."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def create(self, user_id: str, values: Mapping[str, Any]) -> Chat:
+        chat = Chat(user_id=user_id, **{name: values[name] for name in _CHANGEABLE if name in values})
+        if chat.title:
+            chat.title_from = "user"
+        async with self._db.write() as session:
+            session.add(chat)
+        return chat
+
+    async def page(
+        self, user_id: str, *, archived: bool = False, before: int | None = None, limit: int = PAGE
+    ) -> list[Chat]:
+        """Newest first; `before` is the updated_at of the last one seen. Pinned ones are among them."""
+        query = select(Chat).where(Chat.user_id == user_id, Chat.archived == archived)
+        if before is not None:
+            query = query.where(Chat.updated_at < before)
+        async with self._db.read() as session:
+            return list(await session.scalars(query.order_by(Chat.updated_at.desc()).limit(limit)))
+
+    async def get(self, user_id: str, chat_id: str) -> Chat:
+        """Raises WorkspaceError 404."""
+        async with self._db.read() as session:
+            return await own_chat(session, user_id, chat_id)
+
+    async def change(self, user_id: str, chat_id: str, values: Mapping[str, Any]) -> Chat:
+        """Raises WorkspaceError."""
+        async with self._db.write() as session:
+            chat = await own_chat(session, user_id, chat_id)
+            for name in _CHANGEABLE:
+                if name in values:
+                    setattr(chat, name, values[name])
+            if "title" in values:
+                chat.title = str(values["title"]).strip()[:LONGEST_TITLE]
+                chat.title_from = "user"
+            if "leaf_id" in values and values["leaf_id"] is not None:
+                await own_message(session, chat_id, values["leaf_id"])
+        return chat
+
+    async def delete(self, user_id: str, chat_id: str) -> None:
+        """Raises WorkspaceError 404."""
+        async with self._db.write() as session:
+            chat = await own_chat(session, user_id, chat_id)
+            await session.delete(chat)
+
+    async def line(
+        self, user_id: str, chat_id: str, *, leaf_id: str | None = None, limit: int | None = None
+    ) -> tuple[list[Message], dict[str, list[str]], bool]:
+        """The visible branch, oldest first: its last `limit` messages, each one's siblings in order of their
+        making, and whether there are earlier ones.
+        """
+        async with self._db.read() as session:
+            chat = await own_chat(session, user_id, chat_id)
+            edges = (
+                await session.execute(
+                    select(Message.id, Message.parent_id)
+                    .where(Message.chat_id == chat_id)
+                    .order_by(Message.created_at, Message.id)
+                )
+            ).all()
+            parents: dict[str, str | None] = {row.id: row.parent_id for row in edges}
+            children: dict[str | None, list[str]] = {}
+            for row in edges:
+                children.setdefault(row.parent_id, []).append(row.id)
+            leaf = leaf_id or chat.leaf_id
+            if leaf is not None and leaf not in parents:
+                raise not_found("message")
+            branch = branch_of(parents, deepest(children, leaf))
+            shown = branch if limit is None else branch[-limit:]
+            rows = {
+                row.id: row
+                for row in await session.scalars(
+                    select(Message).where(Message.chat_id == chat_id, Message.id.in_(shown))
+                )
+            }
+        siblings = {each: children.get(parents[each], []) for each in shown}
+        return [rows[each] for each in shown], siblings, len(shown) < len(branch)
+
+    async def add_question(
+        self, user_id: str, chat_id: str, parent_id: str | None, parts: list[Any]
+    ) -> Message:
+        """A message of the user's, after `parent_id`; the first one names the chat."""
+        text = text_of(parts)
+        message = Message(chat_id=chat_id, parent_id=parent_id, role="user", parts=parts, text=text)
+        async with self._db.write() as session:
+            chat = await own_chat(session, user_id, chat_id)
+            if parent_id is not None:
+                await own_message(session, chat_id, parent_id)
+            session.add(message)
+            await session.flush()
+            chat.leaf_id = message.id
+            chat.updated_at = now_ms()
+            if not chat.title and text:
+                chat.title = first_words(text)
+        return message
+
+    async def add_answers(
+        self, user_id: str, chat_id: str, parent_id: str, models: Sequence[str]
+    ) -> list[Message]:
+        """Empty answers that are about to stream; the first is the visible one."""
+        made = [
+            Message(
+                chat_id=chat_id, parent_id=parent_id, role="assistant", model_id=model, status="streaming"
+            )
+            for model in models
+        ]
+        async with self._db.write() as session:
+            chat = await own_chat(session, user_id, chat_id)
+            parent = await own_message(session, chat_id, parent_id)
+            if parent.role != "user":
+                raise WorkspaceError(400, "Only a user's message can be answered.", param="parent_id")
+            session.add_all(made)
+            await session.flush()
+            chat.leaf_id = made[0].id
+            chat.updated_at = now_ms()
+        return made
+
+    async def save_answer(self, message: Message) -> None:
+        """Writes what an answer has become so far."""
+        async with self._db.write() as session:
+            row = await session.get(Message, message.id)
+            if row is None:  # deleted while it was made
+                return
+            for name in ("parts", "text", "status", "usage", "timing", "error"):
+                setattr(row, name, getattr(message, name))
+
+    async def rate(self, user_id: str, message_id: str, rating: int | None) -> None:
+        """1, -1 or None. Raises WorkspaceError."""
+        async with self._db.write() as session:
+            message = await session.get(Message, message_id)
+            if message is None:
+                raise not_found("message")
+            await own_chat(session, user_id, message.chat_id)
+            message.rating = rating
+
+    async def delete_message(self, user_id: str, message_id: str) -> None:
+        """With everything that was said after it. Raises WorkspaceError 404."""
+        async with self._db.write() as session:
+            message = await session.get(Message, message_id)
+            if message is None:
+                raise not_found("message")
+            chat = await own_chat(session, user_id, message.chat_id)
+            edges = (
+                await session.execute(select(Message.id, Message.parent_id).where(Message.chat_id == chat.id))
+            ).all()
+            gone = {message_id}
+            while found := {row.id for row in edges if row.parent_id in gone} - gone:
+                gone |= found
+            await session.execute(delete(Message).where(Message.id.in_(gone)))
+            if chat.leaf_id in gone:
+                chat.leaf_id = message.parent_id
+
+    async def end_interrupted(self) -> None:
+        """At the start: answers that a server left in the middle are stopped, with what they have."""
+        async with self._db.write() as session:
+            rows = await session.scalars(
+                select(Message).where(or_(Message.status == "streaming", Message.status == "waiting"))
+            )
+            for row in rows:
+                row.status = "stopped"
+
+
+async def own_chat(session: AsyncSession, user_id: str, chat_id: str) -> Chat:
+    """Raises WorkspaceError 404, for what is somebody else's too."""
+    chat = await session.get(Chat, chat_id)
+    if chat is None or chat.user_id != user_id:
+        raise not_found("chat")
+    return chat
+
+
+async def own_message(session: AsyncSession, chat_id: str, message_id: str) -> Message:
+    """A message of this chat. Raises WorkspaceError 404."""
+    message = await session.get(Message, message_id)
+    if message is None or message.chat_id != chat_id:
+        raise not_found("message")
+    return message
+
+
+def branch_of(parents: Mapping[str, str | None], leaf: str | None) -> list[str]:
+    """From the first message to the leaf."""
+    branch: list[str] = []
+    seen: set[str] = set()
+    while leaf is not None and leaf not in seen:
+        seen.add(leaf)
+        branch.append(leaf)
+        leaf = parents.get(leaf)
+    return branch[::-1]
+
+
+def deepest(children: Mapping[str | None, Sequence[str]], start: str | None) -> str | None:
+    """From a message down its newest answers to the end of that branch."""
+    seen: set[str | None] = set()
+    while start not in seen and children.get(start):
+        seen.add(start)
+        start = children[start][-1]
+    return start
+
+
+def text_of(parts: Sequence[Mapping[str, Any]]) -> str:
+    """What a search looks at: text, not reasoning."""
+    return "\n\n".join(str(part.get("text", "")) for part in parts if part.get("type") == "text")
+
+
+def first_words(text: str) -> str:
+    """A title of the first words."""
+    line = " ".join(text.split())
+    if len(line) <= _TITLE_WORDS:
+        return line
+    cut = line[:_TITLE_WORDS]
+    head, _, _ = cut.rpartition(" ")
+    return (head if len(head) > _TITLE_WORDS // 2 else cut) + "…"

@@ -1,0 +1,46 @@
+"""What goes wrong on behalf of a user: one clear line, with a status."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+
+class WorkspaceError(Exception):
+    """A request that cannot be served. param: the field at fault. headers: for the response."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request",
+        param: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.param = param
+        self.headers = headers
+
+    def body(self) -> dict[str, object]:
+        """As the API writes errors."""
+        error = {"message": str(self), "type": self.kind, "param": self.param, "code": self.status}
+        return {"error": error}
+
+
+def not_found(what: str) -> WorkspaceError:
+    """404 for what is not there, or is not the asker's: nobody learns which."""
+    return WorkspaceError(404, f"There is no such {what}.", kind="not_found")
+
+
+def install_error_handler(app: FastAPI) -> None:
+    """Answers WorkspaceErrors in their shape."""
+
+    async def answer(_request: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, WorkspaceError):
+            raise error
+        return JSONResponse(error.body(), error.status, error.headers)
+
+    app.add_exception_handler(WorkspaceError, answer)

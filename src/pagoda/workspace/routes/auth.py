@@ -1,0 +1,96 @@
+"""Coming in: what the page needs to know first, the first administrator, signing up, in and out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+
+from pagoda.workspace.accounts.service import SESSION_DAYS
+from pagoda.workspace.errors import WorkspaceError
+from pagoda.workspace.requests import (
+    address_of,
+    anyone,
+    clear_session_cookie,
+    cookie_name,
+    principal_or_none,
+    set_session_cookie,
+    workspace_of,
+)
+from pagoda.workspace.routes.bodies import Body
+
+router = APIRouter(tags=["accounts"], dependencies=[Depends(anyone)])
+
+
+class NewAccount(Body):
+    name: str
+    email: str
+    password: str
+
+
+class Credentials(Body):
+    email: str
+    password: str
+
+
+@router.get("/api/config", summary="What the page needs to know first")
+async def config(request: Request) -> dict[str, Any]:
+    workspace = workspace_of(request)
+    principal = await principal_or_none(request)
+    settings = workspace.settings
+    return {
+        "name": settings.name,
+        "version": workspace.version,
+        "locale": settings.locale,
+        "signup": settings.signup,
+        "setup_required": await workspace.accounts.setup_required(),
+        "default_models": list(settings.default_models),
+        "user": None if principal is None else principal.shown(),
+    }
+
+
+@router.post("/api/setup", summary="Make the first administrator")
+async def set_up(request: Request, body: NewAccount) -> JSONResponse:
+    workspace = workspace_of(request)
+    return await _enter(request, await workspace.accounts.set_up(body.name, body.email, body.password))
+
+
+@router.post("/api/auth/signup", summary="Make an account")
+async def sign_up(request: Request, body: NewAccount) -> JSONResponse:
+    workspace = workspace_of(request)
+    if await workspace.accounts.setup_required():
+        raise WorkspaceError(409, "The first account is made by /api/setup.", kind="conflict")
+    roles = {"open": "user", "approval": "pending"}
+    role = roles.get(workspace.settings.signup)
+    if role is None:
+        raise WorkspaceError(403, "Accounts are made by an administrator here.", kind="permission")
+    return await _enter(request, await workspace.accounts.create(body.name, body.email, body.password, role))
+
+
+@router.post("/api/auth/login", summary="Sign in")
+async def log_in(request: Request, body: Credentials) -> JSONResponse:
+    workspace = workspace_of(request)
+    user_id = await workspace.accounts.check_password(body.email, body.password, address_of(request))
+    return await _enter(request, user_id)
+
+
+@router.post("/api/auth/logout", summary="Sign out")
+async def log_out(request: Request) -> JSONResponse:
+    token = request.cookies.get(cookie_name(request))
+    if token:
+        await workspace_of(request).accounts.end_session(token)
+    response = JSONResponse({"ok": True})
+    clear_session_cookie(request, response)
+    return response
+
+
+async def _enter(request: Request, user_id: str) -> JSONResponse:
+    accounts = workspace_of(request).accounts
+    token = await accounts.begin_session(user_id, request.headers.get("user-agent", ""), address_of(request))
+    principal = await accounts.by_session(token)
+    if principal is None:
+        raise WorkspaceError(401, "This account has been closed.", kind="authentication")
+    response = JSONResponse(principal.shown())
+    set_session_cookie(request, response, token, SESSION_DAYS * 86_400)
+    return response

@@ -1,0 +1,122 @@
+"""Chats and messages of the one who asks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+
+from pagoda.workspace.chats.service import PAGE
+from pagoda.workspace.generation.run import shown as shown_message
+from pagoda.workspace.requests import SignedIn, workspace_of
+from pagoda.workspace.routes.bodies import Body, Done
+from pagoda.workspace.storage.tables import Chat
+
+router = APIRouter(prefix="/api", tags=["chats"])
+
+
+class ChatValues(Body):
+    title: str | None = Field(None, max_length=200)
+    folder_id: str | None = None
+    pinned: bool | None = None
+    archived: bool | None = None
+    leaf_id: str | None = None
+    models: list[str] | None = None
+    params: dict[str, Any] | None = None
+    filter_ids: list[str] | None = None
+
+
+class MessageValues(Body):
+    rating: Literal[1, -1] | None = None
+
+
+@router.get("/chats", summary="One's chats, the newest first")
+async def list_chats(
+    request: Request,
+    principal: SignedIn,
+    archived: bool = False,
+    before: int | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = PAGE,
+) -> dict[str, Any]:
+    workspace = workspace_of(request)
+    found = await workspace.chats.page(principal.id, archived=archived, before=before, limit=limit)
+    more = found[-1].updated_at if len(found) == limit else None
+    return {"chats": [shown(chat) for chat in found], "next": more}
+
+
+@router.post("/chats", summary="Begin a chat")
+async def create_chat(request: Request, principal: SignedIn, body: ChatValues) -> dict[str, Any]:
+    values = body.model_dump(exclude_none=True)
+    return shown(await workspace_of(request).chats.create(principal.id, values))
+
+
+@router.get("/chats/{chat_id}", summary="A chat")
+async def get_chat(request: Request, principal: SignedIn, chat_id: str) -> dict[str, Any]:
+    return shown(await workspace_of(request).chats.get(principal.id, chat_id))
+
+
+@router.patch("/chats/{chat_id}", summary="Change a chat")
+async def change_chat(
+    request: Request, principal: SignedIn, chat_id: str, body: ChatValues
+) -> dict[str, Any]:
+    values = body.model_dump(exclude_unset=True)
+    return shown(await workspace_of(request).chats.change(principal.id, chat_id, values))
+
+
+@router.delete("/chats/{chat_id}", summary="Delete a chat")
+async def delete_chat(request: Request, principal: SignedIn, chat_id: str) -> Done:
+    await workspace_of(request).chats.delete(principal.id, chat_id)
+    return Done()
+
+
+@router.get("/chats/{chat_id}/messages", summary="The visible branch, oldest first")
+async def messages(
+    request: Request,
+    principal: SignedIn,
+    chat_id: str,
+    leaf: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 30,
+) -> dict[str, Any]:
+    workspace = workspace_of(request)
+    found, siblings, more = await workspace.chats.line(principal.id, chat_id, leaf_id=leaf, limit=limit)
+    running = {run.message.id: run.id for run in workspace.generations.running(principal.id, chat_id)}
+    return {
+        "messages": [
+            {
+                **shown_message(message),
+                "siblings": siblings[message.id],
+                "generation": running.get(message.id),
+            }
+            for message in found
+        ],
+        "more": more,
+    }
+
+
+@router.patch("/messages/{message_id}", summary="Rate a message")
+async def rate(request: Request, principal: SignedIn, message_id: str, body: MessageValues) -> Done:
+    await workspace_of(request).chats.rate(principal.id, message_id, body.rating)
+    return Done()
+
+
+@router.delete("/messages/{message_id}", summary="Delete a message and what follows it")
+async def delete_message(request: Request, principal: SignedIn, message_id: str) -> Done:
+    await workspace_of(request).chats.delete_message(principal.id, message_id)
+    return Done()
+
+
+def shown(chat: Chat) -> dict[str, Any]:
+    """A chat as the page gets it."""
+    return {
+        "id": chat.id,
+        "title": chat.title,
+        "folder_id": chat.folder_id,
+        "pinned": chat.pinned,
+        "archived": chat.archived,
+        "leaf_id": chat.leaf_id,
+        "models": chat.models,
+        "params": chat.params,
+        "created_at": chat.created_at,
+        "updated_at": chat.updated_at,
+    }

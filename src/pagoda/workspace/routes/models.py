@@ -1,0 +1,16 @@
+"""The models that a user may choose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from pagoda.workspace.requests import SignedIn, workspace_of
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/api/models", summary="Models to choose from")
+async def models(request: Request, principal: SignedIn) -> dict[str, Any]:
+    return {"models": await workspace_of(request).providers.models(principal)}
