@@ -15,7 +15,7 @@ from pagoda.api.errors import bad_request
 from pagoda.api.generation import Outputs, start
 from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
 from pagoda.api.model_pool import Lease
-from pagoda.api.prompts import chat_prompt, encode_text
+from pagoda.api.prompts import chat_prompt, check_bulk, encode_text
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.responses import response_id
 from pagoda.api.sampling import Limits, cap_answer, chat_sampling, ranked
@@ -226,6 +226,7 @@ async def _prepare(
     if plan.constraint is not None:
         await check_constraint(state, plan.constraint, plan.constraint_param)
     identity = response_id("chatcmpl", headers, request)
+    check_bulk(llm, request.messages, params)
     prompt = await chat_prompt(llm, settings, request, request.messages, plan.shown_tools)
     special = bool(request.add_special_tokens)
     token_ids = await encode_text(llm, prompt.text, params, add_special_tokens=special)

@@ -13,7 +13,7 @@ from pagoda.api.settings import ServerSettings
 from pagoda.api.tool_prompt import has_place_for_tools, with_tools_told
 from pagoda.engine.async_llm import AsyncLLM
 from pagoda.engine.params import SamplingParams
-from pagoda.engine.validation import check_text, truncate_prompt
+from pagoda.engine.validation import PromptError, check_text, context_message, truncate_prompt
 from pagoda.text.chat_template import ChatTemplate, TemplateError
 from pagoda.text.messages import MessageError, prepare_messages
 from pagoda.text.tokenizer import Tokenizer
@@ -55,6 +55,19 @@ async def encode_text(
         text = text[:kept] if params.truncation_side == "right" else text[-kept:]
     token_ids = await tokenize(llm.tokenizer, text, add_special_tokens=add_special_tokens)
     return truncate_prompt(token_ids, params, max_model_len=most)
+
+
+def check_bulk(llm: AsyncLLM, messages: Sequence[Mapping[str, Any]], params: SamplingParams) -> None:
+    """Refuses conversations that cannot fit, however they are rendered: a message takes a token at least.
+    Raises PromptError.
+    """
+    if params.truncate_prompt_tokens is not None:
+        return
+    most = llm.info.max_model_len
+    if len(messages) >= most:
+        wanted = params.max_tokens if params.max_tokens is not None else max(1, params.min_tokens)
+        fault = f"input_text, value={len(messages)} messages"
+        raise PromptError("input_text", context_message(most, wanted, len(messages), "at least ", fault))
 
 
 async def tokenize(tokenizer: Tokenizer, text: str, *, add_special_tokens: bool) -> list[int]:
