@@ -193,6 +193,14 @@ async def test_the_names_that_dashboards_look_for() -> None:
     assert text.count("# TYPE vllm:num_requests_running ") == 1
 
 
+async def test_which_models_are_in_memory() -> None:
+    async with serving() as (client, _, _):
+        text = (await client.get("/metrics")).text
+    assert 'pagoda:model_loaded{engine="0",model_name="m"} 1.0' in text
+    assert 'pagoda:model_loaded{engine="0",model_name="n"} 0.0' in text
+    assert 'pagoda:model_memory_bytes{engine="0",model_name="n"} 0.0' in text
+
+
 async def test_steps_are_counted_by_the_tokens_they_bring() -> None:
     async with serving() as (client, pool, _):
         observe = engine(pool, "m").observed

@@ -39,6 +39,11 @@ class MeasuredModel(Protocol):
         ...
 
     @property
+    def committed_bytes(self) -> int:
+        """Memory reserved for it; 0 while it is not loaded."""
+        ...
+
+    @property
     def sleep_level(self) -> int:
         """0 while awake."""
         ...
@@ -65,6 +70,11 @@ class _Collector(Collector):
         for model in models:
             collect_engine(families, model.name, model.stats, model.info, model.sleep_level)
             model.metrics.collect(families)
+            labels = {"model_name": model.name, "engine": ENGINE}
+            loaded = int(model.info is not None)
+            families.gauge("pagoda:model_loaded", "Whether the model is in memory.", labels, loaded)
+            text = "Memory reserved for weights and cache."
+            families.gauge("pagoda:model_memory_bytes", text, labels, model.committed_bytes)
         _collect_adapters(families, models)
         self._http.collect(families)
         return families
