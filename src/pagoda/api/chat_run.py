@@ -10,6 +10,7 @@ from typing import Any
 
 from pagoda.api.accounting import Account
 from pagoda.api.answer_plan import plan_answer
+from pagoda.api.chat_pieces import ChatAnswer, ChatPiece, CollectedAnswer, joined
 from pagoda.api.engine_errors import as_api_error
 from pagoda.api.errors import bad_request
 from pagoda.api.generation import Outputs, start
@@ -29,35 +30,7 @@ from pagoda.engine.outputs import CompletionOutput, RequestOutput
 from pagoda.engine.params import SamplingParams
 from pagoda.text.parsing import AnswerParser, MessageDelta
 
-
-@dataclass(slots=True)
-class ChatPiece:
-    """News of one answer. With a finish_reason it is the answer's last."""
-
-    index: int
-    delta: MessageDelta
-    logprobs: dict[str, Any] | None  #: of the new tokens, as chat choices write them; None if not asked for
-    token_ids: list[int]
-    finish_reason: str | None = None  #: stop, length, tool_calls or abort
-    stop_reason: int | str | None = None
-
-
-@dataclass(slots=True)
-class ChatAnswer:
-    """One whole answer.
-
-    content: None where there is reasoning or a tool call and no text. tool_calls: objects as messages hold
-    them (id, type, function with name and arguments).
-    """
-
-    index: int
-    content: str | None
-    reasoning: str | None
-    tool_calls: list[dict[str, Any]]
-    logprobs: dict[str, Any] | None
-    finish_reason: str | None
-    stop_reason: int | str | None
-    token_ids: list[int]
+__all__ = ["ChatAnswer", "ChatPiece", "ChatRun", "prepare_chat"]
 
 
 @dataclass(slots=True)
@@ -118,11 +91,11 @@ class ChatRun:
 
     async def whole(self) -> list[ChatAnswer]:
         """The answers in order. Raises ApiError."""
-        answers: dict[int, _Collected] = {}
+        answers: dict[int, CollectedAnswer] = {}
         async with aclosing(self.pieces()) as news:
             async for pieces in news:
                 for piece in pieces:
-                    answers.setdefault(piece.index, _Collected()).add(piece)
+                    answers.setdefault(piece.index, CollectedAnswer()).add(piece)
         if self._keep is None:
             return [answers[index].answer(index) for index in sorted(answers)]
         best = sorted(answers, key=lambda index: (-self._scores.get(index, 0.0), index))[: self._keep]
@@ -170,7 +143,7 @@ class ChatRun:
     def _parsed(self, parser: AnswerParser, answer: CompletionOutput) -> MessageDelta:
         delta = parser.push(answer.text)
         if answer.finish_reason is not None:
-            delta = _joined(delta, parser.finish())
+            delta = joined(delta, parser.finish())
         if delta.tool_calls:
             self._called.add(answer.index)
         if self._reasoning is not None and answer.index not in self._reasoned:
@@ -279,54 +252,3 @@ def _find(tokens: Sequence[int], wanted: Sequence[int]) -> int:
     width, wanted = len(wanted), list(wanted)
     places = range(len(tokens) - width + 1)
     return next((place for place in places if list(tokens[place : place + width]) == wanted), -1)
-
-
-def _joined(first: MessageDelta, second: MessageDelta) -> MessageDelta:
-    return MessageDelta(
-        first.reasoning + second.reasoning,
-        first.content + second.content,
-        first.tool_calls + second.tool_calls,
-    )
-
-
-class _Collected:
-    """Puts the pieces of one answer together."""
-
-    def __init__(self) -> None:
-        self._content: list[str] = []
-        self._reasoning: list[str] = []
-        self._calls: dict[int, dict[str, Any]] = {}
-        self._token_ids: list[int] = []
-        self._logprobs: dict[str, Any] | None = None
-        self._last: ChatPiece | None = None
-
-    def add(self, piece: ChatPiece) -> None:
-        self._last = piece
-        self._content.append(piece.delta.content)
-        self._reasoning.append(piece.delta.reasoning)
-        self._token_ids += piece.token_ids
-        if piece.logprobs is not None:
-            if self._logprobs is None:
-                self._logprobs = {"content": [], "refusal": None}
-            self._logprobs["content"] += piece.logprobs["content"]
-        for call in piece.delta.tool_calls:
-            found = self._calls.setdefault(
-                call.index, {"id": None, "type": "function", "function": {"name": "", "arguments": ""}}
-            )
-            found["id"] = call.id or found["id"]
-            found["function"]["name"] = call.name or found["function"]["name"]
-            found["function"]["arguments"] += call.arguments
-
-    def answer(self, index: int) -> ChatAnswer:
-        content, reasoning = "".join(self._content), "".join(self._reasoning)
-        calls = [self._calls[index] for index in sorted(self._calls)]
-        return ChatAnswer(
-            index=index,
-            content=content or (None if reasoning or calls else ""),
-            reasoning=reasoning or None,
-            tool_calls=calls,
-            logprobs=self._logprobs,
-            finish_reason=self._last.finish_reason if self._last else None,
-            stop_reason=self._last.stop_reason if self._last else None,
-            token_ids=self._token_ids,
-        )
