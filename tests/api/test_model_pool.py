@@ -294,6 +294,20 @@ async def test_models_come_and_go() -> None:
             pool.remove("a")
 
 
+async def test_a_model_that_was_removed_while_it_was_waited_for_is_not_loaded() -> None:
+    engines = Engines()
+    engines.held.add("b")
+    async with pool_of("a", "b", "c", engines=engines, keep_alive=-1) as pool:
+        first, second = request(pool.lease("b")), request(pool.lease("c"))
+        await until(lambda: "b" in engines.made and pool.find("c").waiting == 1)
+        pool.remove("c")
+        engines.made["b"][0].release()
+        (await first).release()
+        with pytest.raises(ApiError, match="`c` does not exist"):
+            await second
+        assert engines.running() == {"a", "b"}
+
+
 @pytest.mark.parametrize("abort", [True, False])
 async def test_sleep_frees_the_memory_and_waking_brings_it_back(abort: bool) -> None:
     engines = Engines()

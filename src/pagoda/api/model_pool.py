@@ -114,6 +114,7 @@ class ModelPool:
         if model is self.default:
             raise ValueError("the default model cannot be removed")
         self._models.remove(model)
+        model.removed = True
         self._spawn(self._residency.unload(model))
 
     async def start(self, on_progress: Callable[[int, int], None] | None = None) -> EngineInfo:
@@ -155,7 +156,7 @@ class ModelPool:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(model.end() for model in self._models))
+        await asyncio.gather(*(model.end() for model in {*self._models, *self._residency.resident}))
 
     async def lease(self, name: str | None) -> Lease:
         """Loads the model if it must and keeps it loaded. Raises ApiError 404; 503 where it cannot be had.
@@ -186,7 +187,7 @@ class ModelPool:
         come back from the disk.
         """
         self._asleep = SLEEP_TAGS
-        for model in self._models:
+        for model in self.list():
             if model.loaded_llm is not None:
                 await (self._residency.end(model) if abort else self._residency.unload(model))
                 model.residence = "sleeping"

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,6 +95,8 @@ class Residency:
                 model.fail(llm.status_reason or "its engine has stopped")
                 await self._discard(model)
                 raise _load_error(model)
+            if model.removed:
+                raise ApiError(404, f"The model `{model.name}` does not exist.", param="model")
             if llm is None:
                 await self._make_room(model)
                 await self._launch_in(model)
@@ -119,6 +121,11 @@ class Residency:
     def released(self) -> None:
         """To be called when a model is not in use any more."""
         self._freed.set()
+
+    @property
+    def resident(self) -> Sequence[ServedModel]:
+        """The models that have an engine."""
+        return tuple(self._resident)
 
     def memory_left(self) -> int | None:
         """Bytes for one more model."""

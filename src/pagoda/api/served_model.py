@@ -54,6 +54,7 @@ class ServedModel:
         self.parent = parent
         self.residence: Residence = "unloaded"
         self.leaving = False  #: another model waits for this one's room; no new leases
+        self.removed = False  #: it is not served any more
         self.leases = 0
         self.waiting = 0  #: requests that wait for it to be loaded
         self.expected = 0  #: of those, the ones that have not come yet since it was
