@@ -19,6 +19,7 @@ from pagoda.workspace.routes import auth, chats, generations, me, models
 from pagoda.workspace.settings import WorkspaceSettings
 from pagoda.workspace.storage.database import Database
 from pagoda.workspace.storage.migrate import prepare
+from pagoda.workspace.storage.sealing import Sealer
 
 
 class Workspace:
@@ -40,6 +41,7 @@ class Workspace:
         self.settings = settings
         self.version = version
         self.database = Database.open(settings.database_url, data_dir)
+        self.sealer = Sealer(data_dir, settings.secret_key)
         self.accounts = Accounts(self.database, passwords or Passwords(), Attempts())
         self.chats = Chats(self.database)
         self.providers = Providers(providers)

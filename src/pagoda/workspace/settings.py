@@ -15,7 +15,8 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspaceSettings:
     """name: shown in the page. locale: "en", "zh" or None for the browser's. signup: who may make an account.
-    default_models: chosen for a new chat. database_url: None for SQLite in the data folder.
+    default_models: chosen for a new chat. database_url: None for SQLite in the data folder. secret_key: what
+    saved secrets are sealed with; None for a key file in the data folder.
     """
 
     name: str = "Pagoda"
@@ -23,6 +24,7 @@ class WorkspaceSettings:
     signup: str = "approval"
     default_models: tuple[str, ...] = ()
     database_url: str | None = None
+    secret_key: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> WorkspaceSettings:
@@ -37,6 +39,7 @@ class WorkspaceSettings:
             signup=signup,
             default_models=_names(environment.get("DEFAULT_MODELS", "")),
             database_url=environment.get("DATABASE_URL", "").strip() or None,
+            secret_key=environment.get("WEBUI_SECRET_KEY") or None,
         )
 
 
