@@ -132,9 +132,7 @@ def _find_pairs(
             raise CheckpointError(f"{file.path}: {module} has only one of the two matrices A and B")
         weight = _weight_of(module, known)
         if weight is None:
-            raise CheckpointError(
-                f"{folder} adapts {module}, which the base has not: it is for another base"
-            )
+            raise CheckpointError(f"{folder} adapts {module}, which the base has not: it is for another base")
         if weight in _TIED and base.config.tie_word_embeddings:
             raise CheckpointError(
                 f"{folder} adapts {module}, which the base uses as embedding and as output; not supported"
