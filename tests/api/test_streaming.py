@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 from tests.helpers.scripted import scripted_model, scripted_server
 from tests.helpers.servers import Server
+from uvicorn.protocols.http.flow_control import FlowControl
 
+from pagoda.api.body_writer import BodyWriter
 from pagoda.execute.scripted import Reply
 
 WORDS = "The lamps go out along the quay. "
@@ -181,3 +184,33 @@ def test_several_answers_share_a_stream(server: Server) -> None:
     assert sorted(texts) == [0, 1, 2]
     assert len(set(texts.values())) == 1
     assert found[-1]["usage"]["completion_tokens"] == 30
+
+
+class Recorder(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data = b""
+        self.closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.data += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+
+def test_a_body_writer_frames_pieces_and_drops_empty_ones() -> None:
+    transport = Recorder()
+    flow = FlowControl(transport)
+    writer = BodyWriter(transport, flow)
+    for piece in (b"data: 1\n\n", b"", b"x" * 5000):
+        writer.write(piece)
+    assert unchunk(transport.data + b"0\r\n\r\n") == b"data: 1\n\n" + b"x" * 5000
+    assert writer.free
+    flow.pause_writing()
+    assert (writer.free, writer.gone) == (False, False)
+    flow.resume_writing()
+    transport.closing = True
+    assert (writer.free, writer.gone) == (False, True)

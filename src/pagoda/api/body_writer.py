@@ -37,8 +37,9 @@ class BodyWriter:
         await self._flow.drain()
 
     def write(self, data: bytes) -> None:
-        """Sends a piece that is not empty."""
-        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        """Sends a piece."""
+        if data:  # an empty one would be the end
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
 
 class BodyWriters:

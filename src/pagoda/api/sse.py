@@ -112,7 +112,10 @@ class EventStream(Response):
             if isinstance(self._events, AsyncGenerator):
                 async with aclosing(self._events) as events:
                     async for data in events:
-                        await self._send(send, data)
+                        if self._started and writer is not None and writer.free:
+                            writer.write(data)
+                        else:
+                            await self._send(send, data)
             else:
                 try:
                     await self._send_source(self._events, send, writer)
@@ -172,8 +175,7 @@ class _Pipe:
         if self._end.done():
             return
         try:
-            if data := self._source.take():
-                self._writer.write(data)
+            self._writer.write(self._source.take())
             if self._source.finished:
                 self._end.set_result(None)
         except Exception as error:
