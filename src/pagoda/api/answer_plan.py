@@ -19,7 +19,7 @@ from pagoda.engine.messages import ReasoningTokens
 from pagoda.engine.params import SamplingParams
 from pagoda.engine.reasoning import reasoning_tokens
 from pagoda.engine.structured_outputs import StructuredOutputsParams
-from pagoda.text.answers import detect_parsers, keeps_special_tokens, make_answer_parser
+from pagoda.text.answers import keeps_special_tokens, make_answer_parser
 from pagoda.text.chat_template import TemplateError
 from pagoda.text.parsing import AnswerParser
 from pagoda.text.tokenizer import Tokenizer
@@ -102,8 +102,10 @@ def new_call_id() -> str:
     return f"chatcmpl-tool-{secrets.token_hex(16)}"
 
 
-def plan_answer(model: ServedModel, settings: ServerSettings, request: ChatFields) -> AnswerPlan:
-    """Raises ApiError 400.
+def plan_answer(
+    model: ServedModel, settings: ServerSettings, request: ChatFields, *, split_reasoning: bool = False
+) -> AnswerPlan:
+    """Raises ApiError 400. split_reasoning: wherever the model marks it, whatever the settings say.
 
     A format (response_format and its kin) binds the final answer and never stands in the way of a call: with
     tool_choice "required" or a name the call is what is forced; with "auto" the model chooses at its first
@@ -137,8 +139,8 @@ def plan_answer(model: ServedModel, settings: ServerSettings, request: ChatField
         parallel=parallel,
         constraint=constraint,
         constraint_param=param,
-        reasoning=model.reasoning_parser,
-        thinks=_thinks(model, request),
+        reasoning=model.marked_reasoning if split_reasoning else model.reasoning_parser,
+        thinks=model.marked_reasoning if split_reasoning else _thinks(model, request),
         tool_parser=parser,
     )
 
@@ -147,7 +149,7 @@ def _thinks(model: ServedModel, request: ChatFields) -> str | None:
     """A budget for thinking is kept whether or not the server splits reasoning from the answer."""
     if model.reasoning_parser is not None or not _limits_thinking(request):
         return model.reasoning_parser
-    found, _ = detect_parsers(model.llm.tokenizer.chat_template or "")
+    found = model.marked_reasoning
     if found is None:
         raise bad_request(
             "thinking_token_budget needs a model that reasons; --reasoning-parser says how it does.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -14,6 +16,7 @@ from pagoda.api.metrics import ServerMetrics
 from pagoda.api.middleware import ObserveMiddleware
 from pagoda.api.model_pool import ModelPool, ServedModel
 from pagoda.api.openapi import install_openapi
+from pagoda.api.part import ServerPart
 from pagoda.api.responses_api.service import ResponsesService
 from pagoda.api.root_path import RootPathMiddleware
 from pagoda.api.routes import (
@@ -41,8 +44,10 @@ from pagoda.api.web_app import web_router
 from pagoda.engine.async_llm import AsyncLLM
 
 
-def create_app(served: ModelPool | AsyncLLM, settings: ServerSettings) -> FastAPI:
-    """The app that serves a pool of models, or one engine by the names of `settings`.
+def create_app(
+    served: ModelPool | AsyncLLM, settings: ServerSettings, parts: Sequence[ServerPart] = ()
+) -> FastAPI:
+    """The app that serves a pool of models, or one engine by the names of `settings`, and other parts.
 
     The default model may still be loading: /health says so and requests get a 503 meanwhile.
     """
@@ -73,9 +78,16 @@ def create_app(served: ModelPool | AsyncLLM, settings: ServerSettings) -> FastAP
             app.include_router(further.router)
     if settings.docs:
         app.include_router(docs_router())
+    for part in parts:
+        part.install(app)
     app.include_router(web_router(settings.web_dir))
     if settings.api_keys:
-        app.add_middleware(ApiKeyMiddleware, api_keys=settings.api_keys, root_path=settings.root_path)
+        app.add_middleware(
+            ApiKeyMiddleware,
+            api_keys=settings.api_keys,
+            root_path=settings.root_path,
+            key_books=[part.knows_key for part in parts],
+        )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.allowed_origins),

@@ -168,15 +168,20 @@ class ChatRun:
 
 
 async def prepare_chat(
-    state: ServerState, headers: Mapping[str, str], request: ChatCompletionRequest
+    state: ServerState,
+    headers: Mapping[str, str],
+    request: ChatCompletionRequest,
+    *,
+    split_reasoning: bool = False,
 ) -> ChatRun:
     """Validates a chat and makes it ready to run; nothing is asked of the engine before the answer is read.
 
-    headers: of the HTTP request, by lower-case names. Raises ApiError.
+    headers: of the HTTP request, by lower-case names. split_reasoning: whatever the server's settings say.
+    Raises ApiError.
     """
     lease = await state.lease(request.model)
     try:
-        return await _prepare(state, lease, headers, request)
+        return await _prepare(state, lease, headers, request, split_reasoning)
     except Exception as error:
         lease.release()
         raise as_api_error(error) from error
@@ -186,14 +191,18 @@ async def prepare_chat(
 
 
 async def _prepare(
-    state: ServerState, lease: Lease, headers: Mapping[str, str], request: ChatCompletionRequest
+    state: ServerState,
+    lease: Lease,
+    headers: Mapping[str, str],
+    request: ChatCompletionRequest,
+    split_reasoning: bool,
 ) -> ChatRun:
     check_unsupported(request)
     settings, llm, defaults = state.settings, lease.llm, lease.model.sampling_defaults
     if llm.info.runner == "pooling":
         raise bad_request(f"The model `{lease.name}` does not support Chat Completions API", "model")
     tell_old_spellings(state, request)
-    plan = plan_answer(lease.model, settings, request)
+    plan = plan_answer(lease.model, settings, request, split_reasoning=split_reasoning)
     limits = Limits(llm.info.max_model_len, llm.info.vocab_size, settings.max_logprobs)
     params = ranked(chat_sampling(request, defaults, limits, plan.constraint), request)
     if plan.constraint is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,9 +22,6 @@ class InProcessChats:
     """
 
     def __init__(self, state: ServerState) -> None:
-        settings = state.settings
-        if settings.reasoning_parser is None:
-            state = replace(state, settings=replace(settings, reasoning_parser="auto"))
         self._state = state
 
     def models(self) -> list[ServedModel]:
@@ -44,7 +40,7 @@ class InProcessChats:
         except ValidationError as error:
             message, param = describe(error)
             raise bad_request(message, param) from error
-        run = await prepare_chat(self._state, {}, request)
+        run = await prepare_chat(self._state, {}, request, split_reasoning=True)
         try:
             async with aclosing(run.pieces()) as news:
                 async for pieces in news:

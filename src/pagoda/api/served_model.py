@@ -27,6 +27,7 @@ class _Behaviour:
     sampling: Mapping[str, Any]
     reasoning_parser: str | None
     tool_call_parser: str | None
+    marked_reasoning: str | None
 
 
 class ServedModel:
@@ -137,6 +138,12 @@ class ServedModel:
         return self._behaviour().reasoning_parser
 
     @property
+    def marked_reasoning(self) -> str | None:
+        """The parser for how the model's template marks reasoning, whether or not the API splits it."""
+        behaviour = self._behaviour()
+        return behaviour.reasoning_parser or behaviour.marked_reasoning
+
+    @property
     def tool_call_parser(self) -> str | None:
         """The name of the parser that finds tool calls; needs a loaded model."""
         return self._behaviour().tool_call_parser
@@ -192,16 +199,13 @@ class ServedModel:
             self._found = _Behaviour(sampling, *self._parsers())
         return self._found
 
-    def _parsers(self) -> tuple[str | None, str | None]:
-        reasoning, tools = self.settings.reasoning_parser, self.settings.tool_call_parser
-        if "auto" in (reasoning, tools):
-            from pagoda.text.answers import detect_parsers
+    def _parsers(self) -> tuple[str | None, str | None, str | None]:
+        from pagoda.text.answers import detect_parsers
 
-            source = self.config.chat_template or self.llm.tokenizer.chat_template
-            found = detect_parsers(source or "")
-            reasoning = found[0] if reasoning == "auto" else reasoning
-            tools = found[1] if tools == "auto" else tools
-        return reasoning, tools
+        reasoning, tools = self.settings.reasoning_parser, self.settings.tool_call_parser
+        found = detect_parsers(self.config.chat_template or self.llm.tokenizer.chat_template or "")
+        reasoning = found[0] if reasoning == "auto" else reasoning
+        return reasoning, found[1] if tools == "auto" else tools, found[0]
 
 
 class Lease:

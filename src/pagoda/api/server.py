@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 import uvicorn
@@ -18,6 +18,7 @@ import uvicorn
 from pagoda.api.app import create_app
 from pagoda.api.body_writer import BodyWriters
 from pagoda.api.model_pool import ModelPool
+from pagoda.api.part import ServerPart, ServerPartError
 from pagoda.api.settings import ServerSettings
 from pagoda.api.state import ServerState
 from pagoda.api.stats_log import log_throughput
@@ -34,14 +35,16 @@ def run(
     listener: socket.socket,
     on_ready: Callable[[], None],
     on_progress: Callable[[int, int], None] | None = None,
+    parts: Sequence[ServerPart] = (),
 ) -> int:
     """Serves until SIGINT or SIGTERM, then ends streams in order and the engines; returns the exit code.
 
     listener: a socket that listens already. on_ready: called once, when requests are served. on_progress:
-    gets the bytes of weights loaded and all, meanwhile. An engine that cannot start ends the server with its
-    one line on standard error and exit code 1. A second signal ends at once.
+    gets the bytes of weights loaded and all, meanwhile. parts: what is served beside the API. An engine or a
+    part that cannot start ends the server with its one line on standard error and exit code 1. A second
+    signal ends at once.
     """
-    return asyncio.run(_serve(pool, settings, listener, on_ready, on_progress))
+    return asyncio.run(_serve(pool, settings, listener, on_ready, on_progress, parts))
 
 
 def send_at_once(listener: socket.socket) -> None:
@@ -60,9 +63,10 @@ async def _serve(
     listener: socket.socket,
     on_ready: Callable[[], None],
     on_progress: Callable[[int, int], None] | None,
+    parts: Sequence[ServerPart],
 ) -> int:
     send_at_once(listener)
-    app = create_app(pool, settings)
+    app = create_app(pool, settings, parts)
     config = uvicorn.Config(
         BodyWriters(app),
         access_log=False,  # ours is in middleware.py
@@ -83,6 +87,13 @@ async def _serve(
         config.load()
     except OSError as error:  # ssl.SSLError is one
         sys.stderr.write(f"pagoda: the certificate or its key cannot be used: {error}\n")
+        await pool.shutdown()
+        return 1
+    try:
+        for part in parts:
+            await part.start()
+    except ServerPartError as error:
+        sys.stderr.write(f"pagoda: {error}\n")
         await pool.shutdown()
         return 1
     server = _Server(config, app.state.server)
@@ -112,6 +123,8 @@ async def _serve(
         for task in (ready, reporting):
             task.cancel()
         await asyncio.gather(ready, reporting, return_exceptions=True)
+        for part in parts:
+            await part.stop()
         await pool.shutdown()
 
 

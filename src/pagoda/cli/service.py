@@ -13,6 +13,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,6 +25,9 @@ from pagoda.cli.ports import address_of, bind, bind_unix, is_loopback
 from pagoda.cli.settings import web_dir
 from pagoda.engine.config import EngineConfig, EngineInfo
 from pagoda.hub import DataFolderLock, LocalModel, format_bytes, pagoda_home, resolve
+
+if TYPE_CHECKING:
+    from pagoda.api.part import ServerPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class ServiceOptions:
     keep_alive: float | None = None
     model_memory: int | None = None
     web: bool = True
+    workspace: bool = False
     offline: bool = False
     open_browser: bool = False
 
@@ -128,6 +133,7 @@ def _serve(
 
     settings = server_settings(options, found[0])
     pool = build_pool(options, settings, found, llm)
+    parts = _parts(options)
     name = settings.served_model_names[0]
     loading = LoadingProgress(f"Loading {name}")
 
@@ -139,9 +145,17 @@ def _serve(
             _open_browser(address)
 
     try:
-        return run(pool, settings, listener, on_ready=announce, on_progress=loading.update)
+        return run(pool, settings, listener, on_ready=announce, on_progress=loading.update, parts=parts)
     finally:
         loading.finish()
+
+
+def _parts(options: ServiceOptions) -> list[ServerPart]:
+    if not options.workspace:
+        return []
+    from pagoda.cli.workspace import WorkspacePart
+
+    return [WorkspacePart(pagoda_home())]
 
 
 def server_settings(options: ServiceOptions, model: LocalModel) -> ServerSettings:

@@ -387,6 +387,14 @@ OWN = Group(
             help="Serve the browser chat.",
         ),
         Flag(
+            name="workspace",
+            kind=Kind.SWITCH,
+            own=True,
+            default="off",
+            target="service.workspace",
+            help="Serve accounts and chats that are kept here, below /api, for several users.",
+        ),
+        Flag(
             name="offline",
             kind=Kind.SWITCH,
             own=True,

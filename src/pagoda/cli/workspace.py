@@ -1,0 +1,96 @@
+"""The workspace as a part of the server: what it gets of the API's side, and what the API gets of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from pagoda import __version__
+from pagoda.api.errors import ApiError
+from pagoda.api.in_process import InProcessChats
+from pagoda.api.part import ServerPartError
+from pagoda.api.served_model import ServedModel
+from pagoda.workspace.app import Workspace
+from pagoda.workspace.providers.base import ProviderError, ProviderModel
+from pagoda.workspace.providers.local import LocalProvider
+from pagoda.workspace.settings import WorkspaceSettings
+from pagoda.workspace.storage.database import DatabaseError
+
+
+class WorkspacePart:
+    """A `ServerPart`. data_dir: the data folder, locked by this server."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._workspace: Workspace | None = None
+
+    def install(self, app: FastAPI) -> None:
+        """Raises DatabaseError for a DATABASE_URL that is none."""
+        local = LocalProvider(LocalModels(InProcessChats(app.state.server)), as_provider_error)
+        settings = WorkspaceSettings.from_environment(os.environ)
+        self._workspace = Workspace(settings, self._data_dir, [local], __version__)
+        self._workspace.install(app)
+
+    async def start(self) -> None:
+        try:
+            await self._installed.start()
+        except DatabaseError as error:
+            raise ServerPartError(str(error)) from error
+
+    async def stop(self) -> None:
+        await self._installed.stop()
+
+    async def knows_key(self, key: str) -> bool:
+        return await self._installed.accounts.by_key(key) is not None
+
+    @property
+    def _installed(self) -> Workspace:
+        if self._workspace is None:
+            raise RuntimeError("the workspace is not installed")
+        return self._workspace
+
+
+class LocalModels:
+    """The server's own models for the workspace (a `LocalChats`)."""
+
+    def __init__(self, chats: InProcessChats) -> None:
+        self._chats = chats
+
+    def list_models(self) -> Sequence[ProviderModel]:
+        """Those that write text, or may."""
+        return [_shown(model) for model in self._chats.models() if _writes(model)]
+
+    def chat(
+        self, body: dict[str, Any], *, user: str, priority: int, cache_salt: str, request_id: str
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        return self._chats.chat(
+            body, user=user, priority=priority, cache_salt=cache_salt, request_id=request_id
+        )
+
+
+def as_provider_error(error: Exception) -> ProviderError | None:
+    """An error of the API in the workspace's words."""
+    if not isinstance(error, ApiError):
+        return None
+    kinds = {503: "overloaded", 404: "refused", 400: "refused"}
+    return ProviderError(error.message, error.status_code, kinds.get(error.status_code, "failed"))
+
+
+def _writes(model: ServedModel) -> bool:
+    return model.info is None or model.info.runner != "pooling"
+
+
+def _shown(model: ServedModel) -> ProviderModel:
+    states = {"loaded": "ready", "loading": "loading"}
+    return ProviderModel(
+        id=model.name,
+        name=model.name,
+        context_length=model.max_model_len,
+        capabilities=frozenset(("tools",)),
+        state=states.get(model.residence, "unloaded"),
+        error=model.failure,
+    )
