@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Iterator
 
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from openai.types import Completion
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response
 from pydantic import BaseModel
 
 from conftest import Endpoint
@@ -239,3 +244,38 @@ def test_responses_parse(client: OpenAI, chat: Endpoint) -> None:
 
 def dot(left: list[float], right: list[float]) -> float:
     return sum(a * b for a, b in zip(left, right, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "body"),
+    [
+        (ChatCompletion, "chat/completions", {"messages": MESSAGES, "logprobs": True, "top_logprobs": 2}),
+        (Completion, "completions", {"prompt": "One two", "logprobs": 2}),
+        (Response, "responses", {"input": "Name a colour.", "max_output_tokens": 4}),
+    ],
+)
+def test_answers_have_the_published_shape(
+    chat: Endpoint, kind: type[BaseModel], path: str, body: dict[str, object]
+) -> None:
+    """The client's types are made from OpenAI's published schema; here they are held to."""
+    asked = {"model": chat.model, "max_tokens": 4, **body}
+    with urllib.request.urlopen(
+        urllib.request.Request(
+            f"{chat.v1}/{path}", json.dumps(asked).encode(), {"Content-Type": "application/json"}
+        )
+    ) as answer:
+        kind.model_validate_json(answer.read())
+
+
+def test_chunks_have_the_published_shape(client: OpenAI, chat: Endpoint) -> None:
+    asked = {
+        "model": chat.model,
+        "messages": MESSAGES,
+        "max_tokens": 4,
+        "stream_options": {"include_usage": True},
+    }
+    with client.chat.completions.with_streaming_response.create(**asked, stream=True) as response:
+        lines = [line.removeprefix("data: ") for line in response.iter_lines() if line]
+    assert lines.pop() == "[DONE]"
+    for line in lines:
+        ChatCompletionChunk.model_validate_json(line)
