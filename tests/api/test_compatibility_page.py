@@ -51,6 +51,7 @@ VALUES: Mapping[str, Any] = {
     "stream_interval": 4,
     "store": True,
     "session_id": "s",
+    "spaces_between_special_tokens": True,
     "service_tier": "auto",
     "functions": [{"name": "f", "parameters": {}}],
     "function_call": "auto",
