@@ -1,20 +1,30 @@
-"""A workspace with a provider that says what a test tells it, behind an app in this process."""
+"""A workspace with a provider that says what a test tells it, behind an app in this process.
+
+Every test that opens one runs twice, on SQLite and on PostgreSQL, but those marked `sqlite_only`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import dataclasses
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
+from sqlalchemy import text
+from tests.workspace import postgres
 
 from pagoda.workspace.accounts.passwords import Passwords
 from pagoda.workspace.app import Workspace
 from pagoda.workspace.providers.fake import Answer, FakeProvider
 from pagoda.workspace.settings import WorkspaceSettings
+from pagoda.workspace.storage.database import Database
+from pagoda.workspace.storage.migrate import prepare
 
 ADMIN = {"name": "Ada", "email": "ada@example.org", "password": "correct horse"}
 USER = {"name": "Grace", "email": "grace@example.org", "password": "battery staple"}
@@ -59,12 +69,74 @@ async def open_house(
     fake = FakeProvider(answer, **provider)  # type: ignore[arg-type]
     cheap = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     settings = settings or WorkspaceSettings(signup="open")
+    if settings.database_url is None:
+        settings = dataclasses.replace(settings, database_url=os.environ.get("DATABASE_URL"))
     workspace = Workspace(settings, folder, [fake], "test", passwords=cheap)
     await workspace.start()
     try:
         yield House(workspace, fake)
     finally:
         await workspace.stop()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    opens = "house" in metafunc.fixturenames or open_house.__name__ in metafunc.function.__code__.co_names
+    if opens and not any(metafunc.definition.iter_markers("sqlite_only")):
+        metafunc.parametrize("storage", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Path]:
+    """The socket's folder of a server that has the tables in a database named `made`."""
+    programs = postgres.find_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL's initdb is not on this machine")
+    with postgres.running(programs) as folder:
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+async def storage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which database a test has; its address is in the environment, as users put it there."""
+    kind: str = getattr(request, "param", "sqlite")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    if kind == "postgresql":
+        folder = request.getfixturevalue("postgresql")
+        monkeypatch.setenv("DATABASE_URL", await _new_database(folder))
+    return kind
+
+
+@pytest.fixture
+def empty_database(postgresql: Path) -> Callable[[], Awaitable[str]]:
+    """Makes the address of a database with nothing in it."""
+
+    async def make() -> str:
+        server = Database.open(postgres.address(postgresql, "postgres"), postgresql)
+        name = f"test{uuid4().hex}"
+        async with server.writer.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(text(f"CREATE DATABASE {name}"))
+        await server.close()
+        return postgres.address(postgresql, name)
+
+    return make
+
+
+async def _new_database(folder: Path) -> str:
+    """A copy of one with the tables, which is faster than making them each time."""
+    server = Database.open(postgres.address(folder, "postgres"), folder)
+    name = f"test{uuid4().hex}"
+    async with server.writer.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        known = await connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = 'made'"))
+        if known is None:
+            await connection.execute(text("CREATE DATABASE made"))
+            made = Database.open(postgres.address(folder, "made"), folder)
+            await prepare(made)
+            await made.close()
+        await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE made STRATEGY file_copy"))
+    await server.close()
+    return postgres.address(folder, name)
 
 
 @pytest.fixture

@@ -122,6 +122,7 @@ async def test_keys_are_shown_once_and_work_until_they_are_deleted(house: House)
         assert (await program.get("/api/me", headers=headers)).status_code == 401
 
 
+@pytest.mark.sqlite_only
 async def test_secrets_are_not_in_the_database(house: House, tmp_path: Path) -> None:
     async with house.signed_in() as ada:
         key = (await ada.post("/api/me/keys", json={"name": "script"})).json()["key"]

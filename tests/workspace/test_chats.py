@@ -207,6 +207,7 @@ async def test_nobody_reaches_what_is_not_theirs(house: House) -> None:
             assert (await visitor.request(method, path, json=body)).status_code == 401, path
 
 
+@pytest.mark.sqlite_only
 async def test_a_killed_server_loses_no_saved_text(tmp_path: Path) -> None:
     async with open_house(tmp_path) as house, house.signed_in() as ada:
         chat = await new_chat(ada)

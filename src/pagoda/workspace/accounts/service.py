@@ -48,6 +48,7 @@ class Accounts:
         name, email = _checked(name, email, password)
         hashed = await self._passwords.hash(password)
         async with self._db.write() as session:
+            await self._db.take_turns(session, "setup")
             user = User(name=name, email=email, password_hash=hashed, role="admin")
             session.add(user)
             # Asked after the insert, in its transaction: two first visitors cannot both win.

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from pagoda.workspace.storage.values import to_json
 
 SQLITE_FILE = "workspace.db"
 _READERS = 4
@@ -48,7 +50,12 @@ class Database:
         if address.get_backend_name() == "sqlite":
             reader = _sqlite(address, _READERS, "BEGIN")
             return cls(address, reader, _sqlite(address, 1, "BEGIN IMMEDIATE"))
-        engine = create_async_engine(address, pool_size=10, max_overflow=10, pool_pre_ping=True)
+        try:
+            engine = create_async_engine(
+                address, pool_size=10, max_overflow=10, pool_pre_ping=True, json_serializer=to_json
+            )
+        except ImportError as error:
+            raise DatabaseError("PostgreSQL needs a driver: pip install 'pagoda-llm[postgres]'") from error
         return cls(address, engine, engine)
 
     @property
@@ -76,6 +83,14 @@ class Database:
         async with self._turn, self._writers.begin() as session:
             yield session
 
+    async def take_turns(self, session: AsyncSession, matter: str) -> None:
+        """Lets one writer at a time go on in a matter until its session ends, for what is checked and then
+        changed. SQLite has one writer anyway.
+        """
+        if self._turn is None:
+            lock = text("SELECT pg_advisory_xact_lock(hashtext(:matter))")
+            await session.execute(lock, {"matter": matter})
+
     async def close(self) -> None:
         await self._reader.dispose()
         if self._writer is not self._reader:
@@ -102,7 +117,9 @@ def database_url(url: str | None, data_dir: Path) -> URL:
 
 
 def _sqlite(url: URL, size: int, begin: str) -> AsyncEngine:
-    engine = create_async_engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=size, max_overflow=0)
+    engine = create_async_engine(
+        url, poolclass=AsyncAdaptedQueuePool, pool_size=size, max_overflow=0, json_serializer=to_json
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, UniqueCons
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from pagoda.workspace.storage.values import new_id, now_ms
+from pagoda.workspace.storage.values import CleanText, new_id, now_ms
 
 Json = JSON().with_variant(JSONB(), "postgresql")
 _CASCADE = "CASCADE"
@@ -30,7 +30,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {int: BigInteger, dict[str, Any]: Json, list[Any]: Json}  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012
+        str: CleanText,
+        int: BigInteger,
+        dict[str, Any]: Json,
+        list[Any]: Json,
+    }
 
 
 class User(Base):
