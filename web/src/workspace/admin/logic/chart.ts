@@ -1,0 +1,75 @@
+/** Where things stand in a chart: scales, ticks and paths in the chart's own units. */
+
+/** The smallest of 1, 2, 2.5, 5 times a power of ten that is not below `value`; 1 for nothing. */
+export function niceCeiling(value: number): number {
+  if (!(value > 0) || !Number.isFinite(value)) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= value * (1 - 1e-9)) ?? 10;
+  return step * power;
+}
+
+/** Ticks from 0 to the top, `count` steps of one size. */
+export function ticks(top: number, count = 4): number[] {
+  return Array.from({ length: count + 1 }, (_, index) => (top * index) / count);
+}
+
+export interface Point {
+  x: number;
+  y: number;
+}
+
+/**
+ * Places values from left to right over `width`, the largest possible (`top`) at height 0. Null is a gap. `slots`: how
+ * many values fill the width; fewer stand at the right, where the newest are.
+ */
+export function place(values: readonly (number | null)[], width: number, height: number, top: number, slots = values.length): (Point | null)[] {
+  const step = slots > 1 ? width / (slots - 1) : 0;
+  const first = width - step * (values.length - 1);
+  return values.map((value, index) =>
+    value === null ? null : { x: first + step * index, y: height - (height * Math.min(Math.max(value, 0), top)) / top },
+  );
+}
+
+const at = ({ x, y }: Point): string => `${x.toFixed(1)} ${y.toFixed(1)}`;
+
+/** The `d` of a line through the points; it breaks at gaps. */
+export function linePath(points: readonly (Point | null)[]): string {
+  let drawing = false;
+  const parts: string[] = [];
+  for (const point of points) {
+    if (point) parts.push(`${drawing ? 'L' : 'M'}${at(point)}`);
+    drawing = point !== null;
+  }
+  return parts.join('');
+}
+
+/** The `d` of what lies between the line and the ground, one shape for each stretch without a gap. */
+export function areaPath(points: readonly (Point | null)[], height: number): string {
+  const stretches: Point[][] = [[]];
+  for (const point of points) {
+    if (point) stretches.at(-1)?.push(point);
+    else stretches.push([]);
+  }
+  return stretches
+    .flatMap((stretch) => {
+      const [first, last] = [stretch[0], stretch.at(-1)];
+      if (!first || !last || stretch.length < 2) return [];
+      return [`M${first.x.toFixed(1)} ${height}L${stretch.map(at).join('L')}L${last.x.toFixed(1)} ${height}Z`];
+    })
+    .join('');
+}
+
+/** The last `size` of what came, the newest at the end. */
+export function pushed<Item>(items: readonly Item[], item: Item, size: number): Item[] {
+  return [...items.slice(Math.max(0, items.length + 1 - size)), item];
+}
+
+/** Days "YYYY-MM-DD" from the first to the last, none left out, in UTC as the server counts them. */
+export function daysBetween(first: string, last: string): string[] {
+  const days: string[] = [];
+  const end = Date.parse(`${last}T00:00:00Z`);
+  for (let at = Date.parse(`${first}T00:00:00Z`); at <= end && days.length < 1000; at += 86_400_000) {
+    days.push(new Date(at).toISOString().slice(0, 10));
+  }
+  return days;
+}

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { areaPath, daysBetween, linePath, niceCeiling, place, pushed, ticks } from '../../src/workspace/admin/logic/chart';
+
+describe('niceCeiling', () => {
+  it.each([[0, 1], [-3, 1], [Number.NaN, 1], [1, 1], [1.1, 2], [23, 25], [26, 50], [51, 100], [0.3, 0.5], [1e6, 1e6]])(
+    '%d -> %d',
+    (value, top) => expect(niceCeiling(value)).toBeCloseTo(top, 12),
+  );
+
+  it('is never below the value and at most 2.5 times it', () => {
+    for (let value = 0.013; value < 1e7; value *= 1.37) {
+      const top = niceCeiling(value);
+      expect(top).toBeGreaterThanOrEqual(value * (1 - 1e-9));
+      expect(top).toBeLessThanOrEqual(value * 2.5);
+    }
+  });
+});
+
+it('ticks go from nothing to the top', () => expect(ticks(10, 2)).toEqual([0, 5, 10]));
+
+describe('place', () => {
+  it('puts the largest on top, nothing on the ground, and clips what is outside', () => {
+    expect(place([0, 5, 10, 20], 30, 100, 10)).toEqual([{ x: 0, y: 100 }, { x: 10, y: 50 }, { x: 20, y: 0 }, { x: 30, y: 0 }]);
+  });
+  it('keeps the newest at the right while there are few', () => {
+    expect(place([1, null], 40, 10, 1, 5)).toEqual([{ x: 30, y: 0 }, null]);
+  });
+  it('stands still with one value', () => expect(place([1], 40, 10, 1)).toEqual([{ x: 40, y: 0 }]));
+});
+
+describe('paths', () => {
+  const points = [{ x: 0, y: 1 }, { x: 1, y: 2 }, null, { x: 3, y: 4 }];
+  it('break at gaps', () => expect(linePath(points)).toBe('M0.0 1.0L1.0 2.0M3.0 4.0'));
+  it('areas reach the ground and need two points', () => expect(areaPath(points, 9)).toBe('M0.0 9L0.0 1.0L1.0 2.0L1.0 9Z'));
+  it('of nothing are nothing', () => expect([linePath([]), areaPath([], 5)]).toEqual(['', '']));
+});
+
+it('pushed forgets the oldest', () => {
+  expect(pushed([1, 2], 3, 3)).toEqual([1, 2, 3]);
+  expect(pushed([1, 2, 3], 4, 3)).toEqual([2, 3, 4]);
+});
+
+it('daysBetween leaves out no day', () => {
+  expect(daysBetween('2026-02-27', '2026-03-01')).toEqual(['2026-02-27', '2026-02-28', '2026-03-01']);
+  expect(daysBetween('2026-03-02', '2026-03-01')).toEqual([]);
+});
