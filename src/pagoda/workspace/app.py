@@ -10,12 +10,14 @@ from fastapi import FastAPI
 from pagoda.workspace.accounts.attempts import Attempts
 from pagoda.workspace.accounts.passwords import Passwords
 from pagoda.workspace.accounts.service import Accounts
+from pagoda.workspace.chats.folders import Folders
+from pagoda.workspace.chats.listing import ChatList
 from pagoda.workspace.chats.service import Chats
 from pagoda.workspace.errors import install_error_handler
 from pagoda.workspace.generation.service import Generations
 from pagoda.workspace.providers.base import Provider
 from pagoda.workspace.providers.registry import Providers
-from pagoda.workspace.routes import auth, chats, generations, me, models
+from pagoda.workspace.routes import auth, chats, folders, generations, me, models
 from pagoda.workspace.settings import WorkspaceSettings
 from pagoda.workspace.storage.database import Database
 from pagoda.workspace.storage.migrate import prepare
@@ -44,6 +46,8 @@ class Workspace:
         self.sealer = Sealer(data_dir, settings.secret_key)
         self.accounts = Accounts(self.database, passwords or Passwords(), Attempts())
         self.chats = Chats(self.database)
+        self.chat_list = ChatList(self.database)
+        self.folders = Folders(self.database)
         self.providers = Providers(providers)
         self.generations = Generations(self.database, self.chats, self.providers)
 
@@ -61,5 +65,5 @@ class Workspace:
         """Adds the routes; before the one that serves the page."""
         app.state.workspace = self
         install_error_handler(app)
-        for routes in (auth, me, models, chats, generations):
+        for routes in (auth, me, models, chats, folders, generations):
             app.include_router(routes.router)

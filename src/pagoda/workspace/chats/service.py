@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pagoda.workspace.chats.folders import own_folder
 from pagoda.workspace.errors import WorkspaceError, not_found
 from pagoda.workspace.storage.database import Database
 from pagoda.workspace.storage.tables import Chat, Message
 from pagoda.workspace.storage.values import now_ms
 
-PAGE = 50
 LONGEST_TITLE = 200
+_AT_ONCE = 1000  #: ids in one query; databases have limits
 _TITLE_WORDS = 48  #: characters of a title made of the first words
 _CHANGEABLE = ("title", "folder_id", "pinned", "archived", "leaf_id", "models", "params", "filter_ids")
 
@@ -26,22 +27,15 @@ class Chats:
         self._db = database
 
     async def create(self, user_id: str, values: Mapping[str, Any]) -> Chat:
+        """Raises WorkspaceError."""
         chat = Chat(user_id=user_id, **{name: values[name] for name in _CHANGEABLE if name in values})
         if chat.title:
             chat.title_from = "user"
         async with self._db.write() as session:
+            if chat.folder_id is not None:
+                await own_folder(session, user_id, chat.folder_id)
             session.add(chat)
         return chat
-
-    async def page(
-        self, user_id: str, *, archived: bool = False, before: int | None = None, limit: int = PAGE
-    ) -> list[Chat]:
-        """Newest first; `before` is the updated_at of the last one seen. Pinned ones are among them."""
-        query = select(Chat).where(Chat.user_id == user_id, Chat.archived == archived)
-        if before is not None:
-            query = query.where(Chat.updated_at < before)
-        async with self._db.read() as session:
-            return list(await session.scalars(query.order_by(Chat.updated_at.desc()).limit(limit)))
 
     async def get(self, user_id: str, chat_id: str) -> Chat:
         """Raises WorkspaceError 404."""
@@ -60,6 +54,8 @@ class Chats:
                 chat.title_from = "user"
             if "leaf_id" in values and values["leaf_id"] is not None:
                 await own_message(session, chat_id, values["leaf_id"])
+            if values.get("folder_id") is not None:
+                await own_folder(session, user_id, values["folder_id"])
         return chat
 
     async def delete(self, user_id: str, chat_id: str) -> None:
@@ -69,10 +65,18 @@ class Chats:
             await session.delete(chat)
 
     async def line(
-        self, user_id: str, chat_id: str, *, leaf_id: str | None = None, limit: int | None = None
+        self,
+        user_id: str,
+        chat_id: str,
+        *,
+        leaf_id: str | None = None,
+        before: str | None = None,
+        limit: int | None = None,
     ) -> tuple[list[Message], dict[str, list[str]], bool]:
-        """The visible branch, oldest first: its last `limit` messages, each one's siblings in order of their
-        making, and whether there are earlier ones.
+        """The visible branch, oldest first: its last `limit` messages, or the last ones before the message
+        `before`; each one's siblings in order of their making; whether there are earlier ones.
+
+        Of messages that are not shown nothing but their place in the tree is read. Raises WorkspaceError 404.
         """
         async with self._db.read() as session:
             chat = await own_chat(session, user_id, chat_id)
@@ -87,17 +91,19 @@ class Chats:
             children: dict[str | None, list[str]] = {}
             for row in edges:
                 children.setdefault(row.parent_id, []).append(row.id)
-            leaf = leaf_id or chat.leaf_id
+            leaf = before or leaf_id or chat.leaf_id
             if leaf is not None and leaf not in parents:
                 raise not_found("message")
-            branch = branch_of(parents, deepest(children, leaf))
+            if before is not None:
+                branch = branch_of(parents, before)[:-1]
+            else:
+                branch = branch_of(parents, deepest(children, leaf))
             shown = branch if limit is None else branch[-limit:]
-            rows = {
-                row.id: row
-                for row in await session.scalars(
-                    select(Message).where(Message.chat_id == chat_id, Message.id.in_(shown))
-                )
-            }
+            rows: dict[str, Message] = {}
+            for start in range(0, len(shown), _AT_ONCE):
+                part = shown[start : start + _AT_ONCE]
+                found = await session.scalars(select(Message).where(Message.id.in_(part)))
+                rows.update((row.id, row) for row in found)
         siblings = {each: children.get(parents[each], []) for each in shown}
         return [rows[each] for each in shown], siblings, len(shown) < len(branch)
 
@@ -168,10 +174,16 @@ class Chats:
             edges = (
                 await session.execute(select(Message.id, Message.parent_id).where(Message.chat_id == chat.id))
             ).all()
-            gone = {message_id}
-            while found := {row.id for row in edges if row.parent_id in gone} - gone:
-                gone |= found
-            await session.execute(delete(Message).where(Message.id.in_(gone)))
+            children: dict[str | None, list[str]] = {}
+            for row in edges:
+                children.setdefault(row.parent_id, []).append(row.id)
+            gone, level = {message_id}, [message_id]
+            while level := [child for each in level for child in children.get(each, ()) if child not in gone]:
+                gone.update(level)
+            doomed = sorted(gone)
+            for start in range(0, len(doomed), _AT_ONCE):
+                part = doomed[start : start + _AT_ONCE]
+                await session.execute(delete(Message).where(Message.id.in_(part)))
             if chat.leaf_id in gone:
                 chat.leaf_id = message.parent_id
 

@@ -92,6 +92,12 @@ class Generations:
             if run.user_id == user_id and run.message.chat_id == chat_id and not run.ended
         ]
 
+    def running_chats(self, user_id: str) -> set[str]:
+        """Which of a user's chats have answers that are being made now."""
+        return {
+            run.message.chat_id for run in self._runs.values() if run.user_id == user_id and not run.ended
+        }
+
     def stop(self, user_id: str, run_id: str) -> None:
         """Ends an answer with what it has. Raises WorkspaceError 404."""
         run = self.find(user_id, run_id)

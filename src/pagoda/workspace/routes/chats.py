@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
-from pagoda.workspace.chats.service import PAGE
+from pagoda.workspace.chats.listing import PAGE, ChatFilter
 from pagoda.workspace.generation.run import shown as shown_message
 from pagoda.workspace.requests import SignedIn, workspace_of
 from pagoda.workspace.routes.bodies import Body, Done
 from pagoda.workspace.storage.tables import Chat
 
 router = APIRouter(prefix="/api", tags=["chats"])
+_CLEARABLE = ("folder_id", "leaf_id")  #: null is a value of these; elsewhere it changes nothing
 
 
 class ChatValues(Body):
@@ -36,13 +37,23 @@ async def list_chats(
     request: Request,
     principal: SignedIn,
     archived: bool = False,
-    before: int | None = None,
+    folder: str | None = None,
+    tag: str | None = None,
+    pinned: bool | None = None,
+    cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = PAGE,
 ) -> dict[str, Any]:
+    """`folder=none`: those in no folder. `next` is the `cursor` of the next page, null after the last."""
     workspace = workspace_of(request)
-    found = await workspace.chats.page(principal.id, archived=archived, before=before, limit=limit)
-    more = found[-1].updated_at if len(found) == limit else None
-    return {"chats": [shown(chat) for chat in found], "next": more}
+    wanted = ChatFilter(archived=archived, folder=folder, tag=tag, pinned=pinned)
+    found, more = await workspace.chat_list.page(principal.id, wanted, cursor=cursor, limit=limit)
+    running = workspace.generations.running_chats(principal.id)
+    return {
+        "chats": [
+            {**summary(each.chat), "tags": each.tags, "running": each.chat.id in running} for each in found
+        ],
+        "next": more,
+    }
 
 
 @router.post("/chats", summary="Begin a chat")
@@ -53,14 +64,17 @@ async def create_chat(request: Request, principal: SignedIn, body: ChatValues) -
 
 @router.get("/chats/{chat_id}", summary="A chat")
 async def get_chat(request: Request, principal: SignedIn, chat_id: str) -> dict[str, Any]:
-    return shown(await workspace_of(request).chats.get(principal.id, chat_id))
+    workspace = workspace_of(request)
+    chat = await workspace.chats.get(principal.id, chat_id)
+    return {**shown(chat), "tags": await workspace.chat_list.tags_of(chat_id)}
 
 
 @router.patch("/chats/{chat_id}", summary="Change a chat")
 async def change_chat(
     request: Request, principal: SignedIn, chat_id: str, body: ChatValues
 ) -> dict[str, Any]:
-    values = body.model_dump(exclude_unset=True)
+    given = body.model_dump(exclude_unset=True)
+    values = {name: value for name, value in given.items() if value is not None or name in _CLEARABLE}
     return shown(await workspace_of(request).chats.change(principal.id, chat_id, values))
 
 
@@ -76,10 +90,14 @@ async def messages(
     principal: SignedIn,
     chat_id: str,
     leaf: str | None = None,
+    before: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 30,
 ) -> dict[str, Any]:
+    """The last ones, or the last ones before the message `before`."""
     workspace = workspace_of(request)
-    found, siblings, more = await workspace.chats.line(principal.id, chat_id, leaf_id=leaf, limit=limit)
+    found, siblings, more = await workspace.chats.line(
+        principal.id, chat_id, leaf_id=leaf, before=before, limit=limit
+    )
     running = {run.message.id: run.id for run in workspace.generations.running(principal.id, chat_id)}
     return {
         "messages": [
@@ -106,17 +124,26 @@ async def delete_message(request: Request, principal: SignedIn, message_id: str)
     return Done()
 
 
-def shown(chat: Chat) -> dict[str, Any]:
-    """A chat as the page gets it."""
+def summary(chat: Chat) -> dict[str, Any]:
+    """A chat as lists have it."""
     return {
         "id": chat.id,
         "title": chat.title,
         "folder_id": chat.folder_id,
         "pinned": chat.pinned,
         "archived": chat.archived,
+        "created_at": chat.created_at,
+        "updated_at": chat.updated_at,
+    }
+
+
+def shown(chat: Chat) -> dict[str, Any]:
+    """A chat as the page gets it when it is opened."""
+    return {
+        **summary(chat),
         "leaf_id": chat.leaf_id,
         "models": chat.models,
         "params": chat.params,
-        "created_at": chat.created_at,
-        "updated_at": chat.updated_at,
+        "filter_ids": chat.filter_ids,
+        "share_id": chat.share_id,
     }
