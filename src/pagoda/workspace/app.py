@@ -12,12 +12,13 @@ from pagoda.workspace.accounts.passwords import Passwords
 from pagoda.workspace.accounts.service import Accounts
 from pagoda.workspace.chats.folders import Folders
 from pagoda.workspace.chats.listing import ChatList
+from pagoda.workspace.chats.search import Search
 from pagoda.workspace.chats.service import Chats
 from pagoda.workspace.errors import install_error_handler
 from pagoda.workspace.generation.service import Generations
 from pagoda.workspace.providers.base import Provider
 from pagoda.workspace.providers.registry import Providers
-from pagoda.workspace.routes import auth, chats, folders, generations, me, models
+from pagoda.workspace.routes import auth, chats, folders, generations, me, models, search
 from pagoda.workspace.settings import WorkspaceSettings
 from pagoda.workspace.storage.database import Database
 from pagoda.workspace.storage.migrate import prepare
@@ -48,12 +49,14 @@ class Workspace:
         self.chats = Chats(self.database)
         self.chat_list = ChatList(self.database)
         self.folders = Folders(self.database)
+        self.search = Search(self.database)
         self.providers = Providers(providers)
         self.generations = Generations(self.database, self.chats, self.providers)
 
     async def start(self) -> None:
         """Raises DatabaseError."""
         await prepare(self.database)
+        await self.search.prepare()
         await self.chats.end_interrupted()
 
     async def stop(self) -> None:
@@ -65,5 +68,5 @@ class Workspace:
         """Adds the routes; before the one that serves the page."""
         app.state.workspace = self
         install_error_handler(app)
-        for routes in (auth, me, models, chats, folders, generations):
+        for routes in (auth, me, models, chats, folders, search, generations):
             app.include_router(routes.router)
