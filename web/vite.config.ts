@@ -15,8 +15,9 @@ export default defineConfig({
     // The security policy allows no `data:` address, so every font and picture stays a file.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: { input: ['index.html', 'workspace.html'] },
   },
   server: {
-    proxy: Object.fromEntries(['/v1', '/health', '/version'].map((path) => [path, { target: server }])),
+    proxy: Object.fromEntries(['/v1', '/api', '/health', '/version'].map((path) => [path, { target: server }])),
   },
 });

@@ -1,11 +1,18 @@
 /** The languages of the page, and the function that fills their sentences. */
 
-import { en } from './en';
-import { zh } from './zh';
+import { en as page } from './en';
+import { en as workspace } from './workspace.en';
+import { zh as workspaceZh } from './workspace.zh';
+import { zh as pageZh } from './zh';
+
+const en = { ...page, ...workspace };
+const zh: Messages = { ...pageZh, ...workspaceZh };
 
 export type MessageKey = keyof typeof en;
 export type Message = string | { one: string; other: string };
-export type Messages = Record<MessageKey, Message>;
+/** The sentences of one source in another language. */
+export type Translation<Source> = Record<keyof Source, Message>;
+export type Messages = Translation<typeof en>;
 
 export const LANGUAGES = ['en', 'zh-CN'] as const;
 export type Language = (typeof LANGUAGES)[number];
@@ -28,11 +35,10 @@ export function matchLanguage(preferred: readonly string[]): Language {
 export type Values = Record<string, string | number>;
 
 /**
- * The sentence of `key` with its `{names}` filled. Numbers are written in the language's way; `count` also chooses
- * between the singular and the plural.
+ * A sentence with its `{names}` filled. Numbers are written in the language's way; `count` also chooses between the
+ * singular and the plural.
  */
-export function translate(language: Language, key: MessageKey, values: Values = {}): string {
-  const message = MESSAGES[language][key];
+export function fill(language: Language, message: Message, values: Values = {}): string {
   let template: string;
   if (typeof message === 'string') template = message;
   else {
@@ -44,4 +50,9 @@ export function translate(language: Language, key: MessageKey, values: Values = 
     if (value === undefined) return whole;
     return typeof value === 'number' ? new Intl.NumberFormat(language).format(value) : value;
   });
+}
+
+/** The sentence of `key`, filled as `fill` does. */
+export function translate(language: Language, key: MessageKey, values: Values = {}): string {
+  return fill(language, MESSAGES[language][key], values);
 }

@@ -1,8 +1,9 @@
 /** Simplified Chinese. */
 
-import type { Messages } from './index';
+import type { Translation } from './index';
+import type { en } from './en';
 
-export const zh: Messages = {
+export const zh: Translation<typeof en> = {
   'sidebar.label': '对话列表',
   'sidebar.open': '打开侧栏',
   'sidebar.close': '关闭侧栏',

@@ -6,6 +6,7 @@ import { Chat } from './chat.svelte';
 import { LocalChatStore } from './local-store';
 import { Preferences } from './preferences.svelte';
 import { Server } from './server.svelte';
+import { provideShared } from './shared';
 import { browserStorage } from './storage';
 import { View } from './view.svelte';
 
@@ -25,7 +26,9 @@ export function provideApp(): App {
   const preferences = new Preferences(local);
   const server = new Server(browserStorage('sessionStorage'));
   const chat = new Chat(new LocalChatStore(local), server, preferences);
-  return setContext(CONTEXT, { preferences, server, chat, view: new View(), highlighter: new Highlighter() });
+  const highlighter = new Highlighter();
+  provideShared({ preferences, highlighter });
+  return setContext(CONTEXT, { preferences, server, chat, view: new View(), highlighter });
 }
 
 export function useApp(): App {

@@ -63,8 +63,12 @@ export class Preferences {
     this.systemPrompt.trim() !== '' || Object.values(this.sampling).some((value) => value !== null),
   );
 
+  /** The house's language, for readers who chose none; null where the browser's is to be taken. */
+  houseLanguage: Language | null = $state(null);
   private browserLanguage: Language = $state('en');
-  readonly shown: Language = $derived(this.language === 'auto' ? this.browserLanguage : this.language);
+  readonly shown: Language = $derived(
+    this.language === 'auto' ? (this.houseLanguage ?? this.browserLanguage) : this.language,
+  );
 
   constructor(private readonly storage: Storage | null) {
     Object.assign(this, parsePreferences(storage?.getItem(KEY) ?? null));

@@ -1,0 +1,62 @@
+/** The workspace's API, one function a route. All throw ApiError. */
+
+import { call } from './request';
+import type {
+  Chat, ChatChanges, Config, Key, Me, MessagePage, Model, Params, Session, Started, TextPart,
+} from './types';
+
+const id = encodeURIComponent;
+const query = (values: Record<string, string | number | boolean | undefined>): string => {
+  const given = Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
+  return new URLSearchParams(given).toString();
+};
+
+export const getConfig = () => call<Config>('GET', 'api/config');
+
+export interface NewAccount {
+  name: string;
+  email: string;
+  password: string;
+}
+export const setUp = (account: NewAccount) => call<Me>('POST', 'api/setup', account);
+export const signUp = (account: NewAccount) => call<Me>('POST', 'api/auth/signup', account);
+export const signIn = (email: string, password: string) => call<Me>('POST', 'api/auth/login', { email, password });
+export const signOut = () => call<unknown>('POST', 'api/auth/logout');
+
+export const changeMe = (changes: { name?: string; settings?: Record<string, unknown> }) =>
+  call<unknown>('PATCH', 'api/me', changes);
+export const changePassword = (current: string, fresh: string) =>
+  call<unknown>('POST', 'api/me/password', { current, new: fresh });
+export const listSessions = async () => (await call<{ sessions: Session[] }>('GET', 'api/me/sessions')).sessions;
+export const endSession = (session: string) => call<unknown>('DELETE', `api/me/sessions/${id(session)}`);
+export const listKeys = async () => (await call<{ keys: Key[] }>('GET', 'api/me/keys')).keys;
+export const createKey = (name: string) => call<Key & { key: string }>('POST', 'api/me/keys', { name });
+export const deleteKey = (key: string) => call<unknown>('DELETE', `api/me/keys/${id(key)}`);
+
+export const listModels = async () => (await call<{ models: Model[] }>('GET', 'api/models')).models;
+
+/** The newest chats, or those after an earlier page, whose `next` is the cursor. */
+export const listChats = (where: { archived?: boolean; cursor?: string } = {}) =>
+  call<{ chats: Chat[]; next: string | null }>('GET', `api/chats?${query(where)}`);
+export const getChat = (chat: string) => call<Chat>('GET', `api/chats/${id(chat)}`);
+export const createChat = (values: ChatChanges) => call<Chat>('POST', 'api/chats', values);
+export const changeChat = (chat: string, changes: ChatChanges) => call<Chat>('PATCH', `api/chats/${id(chat)}`, changes);
+export const deleteChat = (chat: string) => call<unknown>('DELETE', `api/chats/${id(chat)}`);
+
+/** The last `limit` messages (before `before`) of the branch that ends below `leaf`, or of the visible one. */
+export const getMessages = (chat: string, where: { leaf?: string; before?: string; limit?: number } = {}) =>
+  call<MessagePage>('GET', `api/chats/${id(chat)}/messages?${query(where)}`);
+export const rateMessage = (message: string, rating: 1 | -1 | null) =>
+  call<unknown>('PATCH', `api/messages/${id(message)}`, { rating });
+export const deleteMessage = (message: string) => call<unknown>('DELETE', `api/messages/${id(message)}`);
+
+export interface Question {
+  parent_id: string | null;
+  /** null: answer the message `parent_id` again. */
+  parts: TextPart[] | null;
+  models: string[];
+  params: Params;
+}
+export const generate = (chat: string, question: Question) =>
+  call<Started>('POST', `api/chats/${id(chat)}/generate`, question);
+export const stopGeneration = (run: string) => call<unknown>('POST', `api/generations/${id(run)}/stop`);

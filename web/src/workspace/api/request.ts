@@ -1,0 +1,53 @@
+/** One call to the server. Addresses are relative to the page, so a path in front of them is fine. */
+
+import { errorMessage } from '../../lib/api/errors';
+
+/** A call that did not succeed. status 0: no answer at all. message: the server's sentence, where it gave one. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    /** The field at fault. */
+    readonly param: string | null = null,
+  ) {
+    super(message);
+    this.name = 'ApiError';
+  }
+}
+
+/** The error of a response that is no success, from its status and its body. */
+export function errorOf(status: number, body: string): ApiError {
+  try {
+    const parsed = JSON.parse(body) as { error?: { param?: unknown } | null } | null;
+    const param = parsed?.error?.param;
+    return new ApiError(status, errorMessage(parsed), typeof param === 'string' ? param : null);
+  } catch {
+    // A proxy's HTML page says nothing useful to a reader; a short plain line does.
+    return new ApiError(status, body.length < 200 && !body.includes('<') ? body.trim() : '');
+  }
+}
+
+/** fetch that throws ApiError for everything but a success, save for an abort, which is passed on. */
+export async function open(method: string, path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, { method, cache: 'no-store', credentials: 'same-origin', ...init });
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new ApiError(0, '');
+  }
+  if (response.ok) return response;
+  throw errorOf(response.status, await response.text().catch(() => ''));
+}
+
+/** Asks and gives the JSON of the answer. Throws ApiError. */
+export async function call<Result>(method: string, path: string, body?: unknown): Promise<Result> {
+  const init: RequestInit =
+    body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+  const response = await open(method, path, init);
+  try {
+    return (await response.json()) as Result;
+  } catch {
+    throw new ApiError(response.status, '');
+  }
+}

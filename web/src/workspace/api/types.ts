@@ -1,0 +1,163 @@
+/** What the server sends and takes, as it writes it. */
+
+export interface Me {
+  id: string;
+  name: string;
+  email: string;
+  role: 'admin' | 'user' | 'pending';
+  settings: Record<string, unknown>;
+  permissions: Record<string, boolean>;
+}
+
+export interface Config {
+  name: string;
+  version: string;
+  /** The house's language: "en", "zh" or null for the browser's. */
+  locale: string | null;
+  signup: 'open' | 'approval' | 'invitation' | 'closed';
+  setup_required: boolean;
+  default_models: string[];
+  user: Me | null;
+}
+
+export interface Model {
+  id: string;
+  name: string;
+  context_length: number | null;
+  capabilities: string[];
+  state: 'ready' | 'loading' | 'unloaded' | 'error';
+  error: string | null;
+  description?: string | null;
+}
+
+/** What the reader asked of the models in one chat; what is absent is the model's own default. */
+export interface Params {
+  system?: string;
+  temperature?: number;
+  top_p?: number;
+  max_tokens?: number;
+}
+
+export interface Chat {
+  id: string;
+  title: string;
+  pinned: boolean;
+  archived: boolean;
+  leaf_id: string | null;
+  models: string[];
+  params: Params;
+  created_at: number;
+  updated_at: number;
+  running?: boolean;
+}
+
+export type ChatChanges = Partial<Pick<Chat, 'title' | 'pinned' | 'archived' | 'leaf_id' | 'models' | 'params'>>;
+
+export interface TextPart {
+  type: 'text';
+  text: string;
+}
+export interface ReasoningPart {
+  type: 'reasoning';
+  text: string;
+  seconds?: number;
+}
+export interface ToolCallPart {
+  type: 'tool_call';
+  id: string;
+  name: string;
+  arguments: string;
+  result?: unknown;
+}
+/** A part of a kind that this page does not know is passed over. */
+export interface OtherPart {
+  type: 'image' | 'file' | 'status' | 'source' | 'embed';
+}
+export type Part = TextPart | ReasoningPart | ToolCallPart | OtherPart;
+
+export interface Usage {
+  prompt_tokens?: number;
+  completion_tokens?: number;
+  prompt_tokens_details?: { cached_tokens?: number | null } | null;
+}
+
+export interface Timing {
+  seconds: number;
+  time_to_first_token?: number | null;
+  tokens_per_second?: number | null;
+  queue_time?: number | null;
+  finish_reason?: string | null;
+}
+
+export interface Live {
+  seconds: number;
+  time_to_first_token: number | null;
+  prompt_tokens: number | null;
+  completion_tokens: number | null;
+  cached_tokens: number | null;
+  tokens_per_second: number | null;
+}
+
+export interface Fault {
+  message: string;
+  kind?: string;
+}
+
+export interface Message {
+  id: string;
+  chat_id: string;
+  parent_id: string | null;
+  role: 'user' | 'assistant';
+  model: string | null;
+  status: 'streaming' | 'waiting' | 'done' | 'stopped' | 'failed';
+  parts: Part[];
+  usage: Usage | null;
+  timing: Timing | null;
+  error: Fault | null;
+  rating: 1 | -1 | null;
+  created_at: number;
+}
+
+/** A message in its place in the tree. */
+export interface PlacedMessage extends Message {
+  /** All messages with its parent, in order of their making. */
+  siblings: string[];
+  /** The run that writes it now. */
+  generation: string | null;
+}
+
+export interface MessagePage {
+  messages: PlacedMessage[];
+  more: boolean;
+}
+
+export interface Started {
+  question: Message | null;
+  generations: { id: string; message: Message; model: string }[];
+}
+
+export type GenerationEvent = { seq: number } & (
+  | { type: 'start' | 'done'; message: Message }
+  | { type: 'failed'; error: Fault; message: Message }
+  | { type: 'delta'; part: number; kind: 'text' | 'reasoning'; text: string }
+  | { type: 'part'; part: number; value: Part }
+  | { type: 'replace'; parts: Part[] }
+  | ({ type: 'live' } & Live)
+);
+
+export interface Session {
+  id: string;
+  created_at: number;
+  last_used_at: number;
+  user_agent: string;
+  address: string;
+  current: boolean;
+}
+
+export interface Key {
+  id: string;
+  name: string;
+  prefix: string;
+  created_at: number;
+  last_used_at: number | null;
+}

@@ -1,0 +1,79 @@
+/** The parts of the workspace, made once and handed down to the components. */
+
+import { getContext, setContext } from 'svelte';
+import { Highlighter } from '../../lib/markdown/highlight';
+import { Preferences } from '../../lib/state/preferences.svelte';
+import { provideShared } from '../../lib/state/shared';
+import { browserStorage } from '../../lib/state/storage';
+import { ApiError } from '../api/request';
+import { Navigation } from '../routing/navigation.svelte';
+import { ChatList } from './chat-list.svelte';
+import { Choices } from './choices.svelte';
+import { sentenceOf } from './faults';
+import { Models } from './models.svelte';
+import { Neighbours } from './neighbours';
+import { Session } from './session.svelte';
+import { Talk } from './talk.svelte';
+import { View } from './view.svelte';
+
+export interface Workspace {
+  readonly preferences: Preferences;
+  readonly session: Session;
+  readonly navigation: Navigation;
+  readonly chats: ChatList;
+  readonly models: Models;
+  readonly talk: Talk;
+  readonly choices: Choices;
+  readonly view: View;
+  readonly neighbours: Neighbours;
+  /** Shows what went wrong; a session that has ended leads to the way in. */
+  readonly fault: (error: unknown) => void;
+  /** Does something, and shows what goes wrong. */
+  readonly attempt: (act: () => Promise<unknown>) => void;
+}
+
+const CONTEXT = Symbol('workspace');
+
+/** Makes the workspace and gives it to every component below the caller. */
+export function provideWorkspace(): Workspace {
+  const local = browserStorage('localStorage');
+  const preferences = new Preferences(local);
+  const session = new Session(preferences);
+  const chats = new ChatList();
+  const view = new View();
+  const neighbours = new Neighbours();
+  const fault = (error: unknown): void => {
+    if (error instanceof ApiError && error.status === 401) session.ended();
+    else view.fault = sentenceOf(error, preferences.t);
+  };
+  const talk = new Talk({
+    onchat: (chat) => {
+      chats.put(chat);
+      neighbours.tell(chat.id);
+    },
+    onfault: fault,
+  });
+  const models = new Models(local);
+  const attempt = (act: () => Promise<unknown>): void => {
+    view.fault = null;
+    act().catch(fault);
+  };
+  provideShared({ preferences, highlighter: new Highlighter() });
+  return setContext(CONTEXT, {
+    preferences,
+    session,
+    navigation: new Navigation(),
+    chats,
+    models,
+    talk,
+    choices: new Choices(talk, models, session, fault),
+    view,
+    neighbours,
+    fault,
+    attempt,
+  });
+}
+
+export function useWorkspace(): Workspace {
+  return getContext<Workspace>(CONTEXT);
+}
