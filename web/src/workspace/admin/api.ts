@@ -1,0 +1,39 @@
+/** The administration's part of the API, one function a route. All throw ApiError. */
+
+import { call } from '../api/request';
+import type {
+  AuditPage, Group, GroupValues, Invitation, NewUser, Role, Setting, SettingValue, User, UserChanges, UserPage,
+} from './types';
+
+const id = encodeURIComponent;
+const query = (values: Record<string, string | number | null | undefined>): string => {
+  const given = Object.entries(values).flatMap(([name, value]) =>
+    value === undefined || value === null || value === '' ? [] : [[name, String(value)]],
+  );
+  return given.length > 0 ? `?${new URLSearchParams(given).toString()}` : '';
+};
+
+export const listUsers = (where: { search?: string; role?: string; group?: string; cursor?: string | null; limit?: number }) =>
+  call<UserPage>('GET', `api/admin/users${query(where)}`);
+export const createUser = (values: NewUser) => call<User & { password: string | null }>('POST', 'api/admin/users', values);
+export const changeUser = (user: string, changes: UserChanges) => call<unknown>('PATCH', `api/admin/users/${id(user)}`, changes);
+export const resetPassword = (user: string) => call<{ password: string }>('POST', `api/admin/users/${id(user)}/password`, {});
+export const deleteUser = (user: string) => call<unknown>('DELETE', `api/admin/users/${id(user)}`);
+
+export const listInvitations = async () => (await call<{ invitations: Invitation[] }>('GET', 'api/admin/invitations')).invitations;
+export const createInvitation = (values: { email: string | null; role: Role; hours: number }) =>
+  call<Invitation & { token: string }>('POST', 'api/admin/invitations', values);
+export const deleteInvitation = (invitation: string) => call<unknown>('DELETE', `api/admin/invitations/${id(invitation)}`);
+
+export const listGroups = async () => (await call<{ groups: Group[] }>('GET', 'api/admin/groups')).groups;
+export const createGroup = (values: GroupValues) => call<Group>('POST', 'api/admin/groups', values);
+export const changeGroup = (group: string, values: Partial<GroupValues>) => call<unknown>('PATCH', `api/admin/groups/${id(group)}`, values);
+export const deleteGroup = (group: string) => call<unknown>('DELETE', `api/admin/groups/${id(group)}`);
+export const addMember = (group: string, user: string) => call<unknown>('PUT', `api/admin/groups/${id(group)}/members/${id(user)}`);
+export const removeMember = (group: string, user: string) => call<unknown>('DELETE', `api/admin/groups/${id(group)}/members/${id(user)}`);
+
+export const getSettings = () => call<Record<string, Setting>>('GET', 'api/admin/settings');
+/** null goes back to the default. */
+export const changeSettings = (values: Record<string, SettingValue>) => call<unknown>('PATCH', 'api/admin/settings', values);
+
+export const listAudit = (where: { action?: string; cursor?: string | null }) => call<AuditPage>('GET', `api/admin/audit${query(where)}`);

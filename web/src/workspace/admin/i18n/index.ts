@@ -1,0 +1,23 @@
+/** The sentences of the administration. They come with its code, so readers who never open it do not load them. */
+
+import { fill, type Translation, type Values } from '../../../lib/i18n';
+import { useShared } from '../../../lib/state/shared';
+import { en } from './en';
+import { zh } from './zh';
+
+export type AdminKey = keyof typeof en;
+
+const MESSAGES: Record<'en' | 'zh-CN', Translation<typeof en>> = { en, 'zh-CN': zh };
+
+export type AdminText = (key: AdminKey, values?: Values) => string;
+
+/** Gives the function that fills a sentence in the language shown. To be called while a component is made. */
+export function useAdminText(): AdminText {
+  const { preferences } = useShared();
+  return (key, values) => fill(preferences.shown, MESSAGES[preferences.shown][key], values);
+}
+
+/** The sentence of a key that is put together from parts, or `otherwise` where there is none. */
+export function textOr(text: AdminText, key: string, otherwise: string): string {
+  return key in en ? text(key as AdminKey) : otherwise;
+}

@@ -1,0 +1,24 @@
+/** The pages of the administration. Each is loaded when it is opened. */
+
+import type { Component } from 'svelte';
+import type { AdminKey } from './i18n';
+
+export interface SectionProps {
+  /** What is open in the section; "" for none. */
+  item: string;
+  /** Opens something in the section; "" goes back to the whole. */
+  show: (item: string) => void;
+}
+
+export interface Section {
+  id: string;
+  name: AdminKey;
+  load: () => Promise<{ default: Component<SectionProps> }>;
+}
+
+export const SECTIONS: readonly Section[] = [
+  { id: 'users', name: 'users', load: () => import('./pages/UsersPage.svelte') },
+  { id: 'groups', name: 'groups', load: () => import('./pages/GroupsPage.svelte') },
+  { id: 'settings', name: 'settings', load: () => import('./pages/SettingsPage.svelte') },
+  { id: 'audit', name: 'audit', load: () => import('./pages/AuditPage.svelte') },
+];
