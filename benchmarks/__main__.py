@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import limits, memory, sections, server, serving, warm_start
+from benchmarks import limits, memory, sections, server, serving, warm_start, workspace
 from benchmarks.client import WorkerError, llamacpp_worker, pagoda_worker
 from benchmarks.cost import CostModel
 from benchmarks.peers import Runs, time_in_turn
@@ -19,7 +19,7 @@ from pagoda.cli.console import progress_reporter
 from pagoda.hub import DEFAULT_MODEL, HubError, resolve
 from pagoda.weights.checkpoint import CheckpointError
 
-PARTS = ("start", "memory", "speed", "server", "serving")
+PARTS = ("start", "memory", "speed", "server", "serving", "workspace")
 _STARTS = 5
 _STREAMS = (1, 25)
 _STREAM_TOKENS = 256
@@ -66,6 +66,8 @@ def _run(arguments: argparse.Namespace) -> None:
     if "serving" in arguments.parts:
         offered = [serving.measure(kind, tokens_per_second=rate) for kind, rate in _SERVING]
         sections.add_serving(report, offered)
+    if "workspace" in arguments.parts:
+        workspace.add_section(report, workspace.measure())
     runs, peer = _time_all(arguments, model, threads) if "speed" in arguments.parts else ([], None)
     # Looked at again: on a machine that others use too, the higher figure is nearer to the limit.
     ceiling = limits.better(ceiling, limits.measure(arguments.limit_seconds, threads))
