@@ -204,8 +204,8 @@ def test_text_without_a_tag_at_its_beginning_stays(text: str) -> None:
     assert "".join(piece for _, piece in found) == f"x{text}"
 
 
-FIELDS = "choices delta index content tool_calls function arguments usage id completion_tokens".split()
-FIELDS += "prompt_tokens_details cached_tokens finish_reason message".split()
+FIELDS = ["choices", "delta", "index", "content", "tool_calls", "function", "arguments", "usage", "id"]
+FIELDS += ["completion_tokens", "prompt_tokens_details", "cached_tokens", "finish_reason", "message"]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: (

@@ -16,9 +16,23 @@ from pagoda.workspace.chats.search import Search
 from pagoda.workspace.chats.service import Chats
 from pagoda.workspace.errors import install_error_handler
 from pagoda.workspace.generation.service import Generations
+from pagoda.workspace.models.service import ModelSettings
 from pagoda.workspace.providers.base import Provider
+from pagoda.workspace.providers.connections import Connections
 from pagoda.workspace.providers.registry import Providers
-from pagoda.workspace.routes import auth, chats, folders, generations, me, models, search
+from pagoda.workspace.routes import (
+    admin_connections,
+    admin_models,
+    auth,
+    chats,
+    connections,
+    folders,
+    generations,
+    me,
+    models,
+    presets,
+    search,
+)
 from pagoda.workspace.settings import WorkspaceSettings
 from pagoda.workspace.storage.database import Database
 from pagoda.workspace.storage.migrate import prepare
@@ -50,7 +64,11 @@ class Workspace:
         self.chat_list = ChatList(self.database)
         self.folders = Folders(self.database)
         self.search = Search(self.database)
-        self.providers = Providers(providers)
+        self.model_settings = ModelSettings(self.database)
+        self.connections = Connections(
+            self.database, self.sealer, settings.connections, settings.private_connections
+        )
+        self.providers = Providers(providers, self.connections, self.model_settings)
         self.generations = Generations(self.database, self.chats, self.providers)
 
     async def start(self) -> None:
@@ -58,15 +76,29 @@ class Workspace:
         await prepare(self.database)
         await self.search.prepare()
         await self.chats.end_interrupted()
+        await self.connections.start()
 
     async def stop(self) -> None:
         """Ends what runs and writes it down."""
         await self.generations.shutdown()
+        await self.connections.stop()
         await self.database.close()
 
     def install(self, app: FastAPI) -> None:
         """Adds the routes; before the one that serves the page."""
         app.state.workspace = self
         install_error_handler(app)
-        for routes in (auth, me, models, chats, folders, search, generations):
+        for routes in (
+            auth,
+            me,
+            models,
+            connections,
+            presets,
+            admin_connections,
+            admin_models,
+            chats,
+            folders,
+            search,
+            generations,
+        ):
             app.include_router(routes.router)

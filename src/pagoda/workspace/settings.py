@@ -6,6 +6,8 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pagoda.workspace.providers.environment import FixedConnection, fixed_connections
+
 SIGNUPS = ("open", "approval", "invitation", "closed")
 _CHINESE = frozenset(("cn", "zh", "zh-cn", "zh-hans", "zh-hans-cn", "chinese"))
 _TRUE = frozenset(("1", "true", "yes", "on"))
@@ -25,6 +27,8 @@ class WorkspaceSettings:
     default_models: tuple[str, ...] = ()
     database_url: str | None = None
     secret_key: str | None = None
+    private_connections: bool = False
+    connections: tuple[FixedConnection, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> WorkspaceSettings:
@@ -40,6 +44,8 @@ class WorkspaceSettings:
             default_models=_names(environment.get("DEFAULT_MODELS", "")),
             database_url=environment.get("DATABASE_URL", "").strip() or None,
             secret_key=environment.get("WEBUI_SECRET_KEY") or None,
+            private_connections=environment.get("ENABLE_PRIVATE_CONNECTIONS", "").strip().lower() in _TRUE,
+            connections=fixed_connections(environment),
         )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pagoda.workspace.accounts.principal import Principal
 from pagoda.workspace.chats.service import Chats, text_of
 from pagoda.workspace.errors import WorkspaceError, not_found
+from pagoda.workspace.generation.hooks import AnswerHooks
 from pagoda.workspace.generation.prompt import chat_body
 from pagoda.workspace.generation.run import Run, shown
 from pagoda.workspace.providers.base import Caller, ProviderError
@@ -43,6 +45,7 @@ class Generations:
         self._chats = chats
         self._providers = providers
         self._runs: dict[str, Run] = {}
+        self.hooks: AnswerHooks | None = None  #: plugin functions, where there are any
 
     async def start(
         self,
@@ -53,8 +56,11 @@ class Generations:
         parts: list[dict[str, Any]] | None,
         models: Sequence[str],
         params: Mapping[str, Any],
+        filter_ids: Sequence[str] = (),
     ) -> Started:
-        """Asks (`parts`), or answers the message `parent_id` again. Raises WorkspaceError."""
+        """Asks (`parts`), or answers the message `parent_id` again. filter_ids: of the filters with a switch,
+        those that are on. Raises WorkspaceError.
+        """
         if not 1 <= len(models) <= MOST_MODELS:
             raise WorkspaceError(400, f"Choose 1 to {MOST_MODELS} models.", param="models")
         for model in models:
@@ -73,7 +79,8 @@ class Generations:
             self._runs[run.id] = run
             body = chat_body(answer.model_id or "", branch[:-1], params)
             run.tell({"type": "start", "message": shown(answer)})
-            run.task = asyncio.create_task(self._answer(run, principal, body), name=f"answer {run.id}")
+            work = self._answer(run, principal, body, filter_ids)
+            run.task = asyncio.create_task(work, name=f"answer {run.id}")
             runs.append(run)
         return Started(question, runs)
 
@@ -111,13 +118,15 @@ class Generations:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _answer(self, run: Run, principal: Principal, body: dict[str, Any]) -> None:
+    async def _answer(
+        self, run: Run, principal: Principal, body: dict[str, Any], filter_ids: Sequence[str]
+    ) -> None:
         saver = asyncio.create_task(self._save_while_it_grows(run))
         status, error = "done", None
         try:
-            provider, name = await self._providers.resolve(principal, body["model"])
-            caller = Caller(principal.id, cache_salt="", request_id=run.id)
-            async with aclosing(provider.chat({**body, "model": name}, caller)) as chunks:
+            around = None if self.hooks is None else await self.hooks.begin(run, principal, body, filter_ids)
+            ask = partial(self._ask, run, principal)
+            async with aclosing(ask(body) if around is None else around.chat(body, ask)) as chunks:
                 async for chunk in chunks:
                     if events := run.builder.take(chunk):
                         run.tell(*events, run.builder.live())
@@ -133,6 +142,16 @@ class Generations:
         finally:
             saver.cancel()
         await asyncio.shield(self._finish(run, principal, status, error))
+
+    async def _ask(
+        self, run: Run, principal: Principal, body: dict[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The chunks of the model that `body` names. Raises ProviderError, WorkspaceError."""
+        found = await self._providers.resolve(principal, body["model"])
+        caller = Caller(principal.id, cache_salt="", request_id=run.id)
+        async with aclosing(found.provider.chat({**body, "model": found.model.id}, caller)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def _finish(
         self, run: Run, principal: Principal, status: str, error: dict[str, Any] | None

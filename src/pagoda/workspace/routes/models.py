@@ -13,4 +13,5 @@ router = APIRouter(tags=["models"])
 
 @router.get("/api/models", summary="Models to choose from")
 async def models(request: Request, principal: SignedIn) -> dict[str, Any]:
-    return {"models": await workspace_of(request).providers.models(principal)}
+    """Waits for no connection: what is known is shown, with the state of what is away."""
+    return await workspace_of(request).providers.models(principal)

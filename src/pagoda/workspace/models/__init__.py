@@ -1,0 +1,1 @@
+"""What is set about models: names, visibility, parameters; and presets made from them."""
