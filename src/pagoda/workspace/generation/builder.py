@@ -8,6 +8,9 @@ from typing import Any
 
 Event = dict[str, Any]
 
+#: parts that functions add to an answer; its text goes on across them
+ADDED = frozenset(("status", "source", "embed", "file"))
+
 
 class AnswerBuilder:
     """Builds one answer. `take` gives the events of a chunk; they rebuild `parts` elsewhere exactly.
@@ -84,12 +87,16 @@ class AnswerBuilder:
         events: list[Event] = []
         if kind == "text":
             events += self._end_reasoning()
-        if not self.parts or self.parts[-1]["type"] != kind:
+        index = len(self.parts) - 1
+        while index >= 0 and self.parts[index]["type"] in ADDED:
+            index -= 1
+        if index < 0 or self.parts[index]["type"] != kind:
             if kind == "reasoning":
                 self._reasoning_began = self._clock()
+            index = len(self.parts)
             self.parts.append({"type": kind, "text": ""})
-        self.parts[-1]["text"] += text
-        return [*events, {"type": "delta", "part": len(self.parts) - 1, "kind": kind, "text": text}]
+        self.parts[index]["text"] += text
+        return [*events, {"type": "delta", "part": index, "kind": kind, "text": text}]
 
     def _end_reasoning(self) -> list[Event]:
         if self._reasoning_began is None:

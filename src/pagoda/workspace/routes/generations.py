@@ -34,6 +34,7 @@ class Question(Body):
     parts: Annotated[list[TextPart], Field(min_length=1)] | None = None
     models: list[str]
     params: dict[str, Any] = Field(default_factory=dict)
+    filter_ids: list[str] = Field(default_factory=list)
 
 
 @router.post("/chats/{chat_id}/generate", summary="Ask, or answer again")
@@ -45,6 +46,7 @@ async def generate(request: Request, principal: SignedIn, chat_id: str, body: Qu
         parts=None if body.parts is None else [part.model_dump() for part in body.parts],
         models=body.models,
         params=body.params,
+        filter_ids=body.filter_ids,
     )
     return {
         "question": None if started.question is None else shown_message(started.question),

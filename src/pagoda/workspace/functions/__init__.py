@@ -1,0 +1,1 @@
+"""Plugin functions: Filter, Pipe and Action classes that administrators add, in their own process."""

@@ -1,0 +1,90 @@
+"""What functions are told about a request: its user, its model and its metadata."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pagoda.workspace.accounts.principal import Principal
+from pagoda.workspace.storage.database import Database
+from pagoda.workspace.storage.tables import Model
+
+_META_NAMES = {
+    "filter_ids": "filterIds",
+    "action_ids": "actionIds",
+    "default_filter_ids": "defaultFilterIds",
+}
+
+
+def user_of(principal: Principal) -> dict[str, Any]:
+    """The user as functions know one."""
+    return {
+        "id": principal.id,
+        "email": principal.email,
+        "name": principal.name,
+        "role": principal.role,
+        "profile_image_url": "",
+        "settings": dict(principal.settings),
+        "info": {},
+    }
+
+
+async def model_of(database: Database, model_id: str) -> dict[str, Any]:
+    """The model as functions know one: its `info` holds what is set about it. Names are given in both ways."""
+    async with database.read() as session:
+        row = await session.get(Model, model_id)
+    meta: dict[str, Any] = {} if row is None else dict(row.meta)
+    meta |= {camel: meta[name] for name, camel in _META_NAMES.items() if name in meta}
+    info = {
+        "id": model_id,
+        "base_model_id": None if row is None else row.base_id,
+        "name": (row.name if row is not None else "") or model_id,
+        "meta": meta,
+        "params": {} if row is None else dict(row.params),
+    }
+    return {"id": model_id, "name": info["name"], "object": "model", "owned_by": "openai", "info": info}
+
+
+def metadata_of(
+    principal: Principal, model: Mapping[str, Any], body: Mapping[str, Any], filter_ids: Sequence[str]
+) -> dict[str, Any]:
+    """`__metadata__`, but for the ids of chat and message."""
+    messages = [each for each in body.get("messages") or [] if isinstance(each, Mapping)]
+    asked = [each for each in messages if each.get("role") == "user"]
+    systems = [each["content"] for each in messages if each.get("role") == "system" and each.get("content")]
+    now = time.localtime()
+    variables = {
+        "{{USER_NAME}}": principal.name,
+        "{{USER_EMAIL}}": principal.email,
+        "{{CURRENT_DATE}}": time.strftime("%Y-%m-%d", now),
+        "{{CURRENT_TIME}}": time.strftime("%H:%M:%S", now),
+        "{{CURRENT_DATETIME}}": time.strftime("%Y-%m-%d %H:%M:%S", now),
+        "{{CURRENT_WEEKDAY}}": time.strftime("%A", now),
+        "{{CURRENT_TIMEZONE}}": time.strftime("%Z", now),
+    }
+    return {
+        "user_id": principal.id,
+        "chat_id": "",
+        "message_id": "",
+        "session_id": None,
+        "user_message": dict(asked[-1]) if asked else None,
+        "user_message_id": None,
+        "folder_id": None,
+        "filter_ids": list(filter_ids),
+        "tool_ids": None,
+        "tool_servers": None,
+        "files": [],
+        "features": {},
+        "variables": variables,
+        "model": dict(model),
+        "direct": False,
+        "params": {"stream_delta_chunk_size": None, "reasoning_tags": None, "function_calling": "default"},
+        "user_prompt": asked[-1].get("content") if asked else None,
+        "system_prompt": systems[0] if systems else None,
+        "sources": [],
+        "task": None,
+        "task_body": None,
+        "user_agent": "",
+        "internal": False,
+    }
