@@ -2,7 +2,8 @@
 
 import { call } from '../api/request';
 import type {
-  AuditPage, Group, GroupValues, Invitation, NewUser, Role, Setting, SettingValue, User, UserChanges, UserPage,
+  AdminModel, AuditPage, Connection, ConnectionTest, ConnectionValues, Group, GroupList, GroupValues, Invitation, ModelSettings,
+  NewUser, Role, Setting, SettingValue, User, UserChanges, UserPage,
 } from './types';
 
 const id = encodeURIComponent;
@@ -25,7 +26,7 @@ export const createInvitation = (values: { email: string | null; role: Role; hou
   call<Invitation & { token: string }>('POST', 'api/admin/invitations', values);
 export const deleteInvitation = (invitation: string) => call<unknown>('DELETE', `api/admin/invitations/${id(invitation)}`);
 
-export const listGroups = async () => (await call<{ groups: Group[] }>('GET', 'api/admin/groups')).groups;
+export const listGroups = () => call<GroupList>('GET', 'api/admin/groups');
 export const createGroup = (values: GroupValues) => call<Group>('POST', 'api/admin/groups', values);
 export const changeGroup = (group: string, values: Partial<GroupValues>) => call<unknown>('PATCH', `api/admin/groups/${id(group)}`, values);
 export const deleteGroup = (group: string) => call<unknown>('DELETE', `api/admin/groups/${id(group)}`);
@@ -37,3 +38,17 @@ export const getSettings = () => call<Record<string, Setting>>('GET', 'api/admin
 export const changeSettings = (values: Record<string, SettingValue>) => call<unknown>('PATCH', 'api/admin/settings', values);
 
 export const listAudit = (where: { action?: string; cursor?: string | null }) => call<AuditPage>('GET', `api/admin/audit${query(where)}`);
+
+export const listConnections = async () => (await call<{ connections: Connection[] }>('GET', 'api/admin/connections')).connections;
+export const createConnection = (values: ConnectionValues) => call<Connection>('POST', 'api/admin/connections', values);
+export const changeConnection = (connection: string, values: ConnectionValues) =>
+  call<Connection>('PATCH', `api/admin/connections/${id(connection)}`, values);
+export const deleteConnection = (connection: string) => call<unknown>('DELETE', `api/admin/connections/${id(connection)}`);
+export const testConnection = (connection: string) => call<ConnectionTest>('POST', `api/admin/connections/${id(connection)}/test`);
+
+/** Ids of models may hold slashes, which stay in the path. */
+const path = (model: string): string => model.split('/').map(id).join('/');
+export const listAdminModels = async () => (await call<{ models: AdminModel[] }>('GET', 'api/admin/models')).models;
+export const changeModel = (model: string, values: Partial<ModelSettings>) => call<unknown>('PATCH', `api/admin/models/${path(model)}`, values);
+export const resetModel = (model: string) => call<unknown>('DELETE', `api/admin/models/${path(model)}`);
+export const orderModels = (ids: string[]) => call<unknown>('PUT', 'api/admin/models/order', { ids });

@@ -20,5 +20,6 @@ export const SECTIONS: readonly Section[] = [
   { id: 'users', name: 'users', load: () => import('./pages/UsersPage.svelte') },
   { id: 'groups', name: 'groups', load: () => import('./pages/GroupsPage.svelte') },
   { id: 'settings', name: 'settings', load: () => import('./pages/SettingsPage.svelte') },
+  { id: 'connections', name: 'connections', load: () => import('./pages/ConnectionsPage.svelte') },
   { id: 'audit', name: 'audit', load: () => import('./pages/AuditPage.svelte') },
 ];

@@ -74,6 +74,12 @@ export interface Group {
   created_at: number;
 }
 
+export interface GroupList {
+  groups: Group[];
+  /** What everybody may. */
+  permissions: Record<string, boolean>;
+}
+
 export type GroupValues = Pick<Group, 'name' | 'description' | 'permissions'>;
 
 export interface Invitation {
@@ -83,4 +89,76 @@ export interface Invitation {
   created_at: number;
   expires_at: number;
   used_at: number | null;
+}
+
+/** Who may use what is not for everyone. */
+export interface Grant {
+  type: 'user' | 'group' | 'everyone';
+  id: string;
+}
+
+export interface Connection {
+  id: string;
+  name: string;
+  base_url: string;
+  has_key: boolean;
+  prefix: string;
+  /** null: all of them. */
+  allowed_models: string[] | null;
+  visibility: 'everyone' | 'granted';
+  enabled: boolean;
+  /** The environment variable that sets it. */
+  locked_by: string | null;
+  grants: Grant[];
+  state?: string;
+  error?: string | null;
+  models?: number;
+}
+
+export interface ConnectionValues {
+  name?: string;
+  base_url?: string;
+  /** Left out, it stays; null takes it away. */
+  key?: string | null;
+  prefix?: string;
+  allowed_models?: string[] | null;
+  visibility?: 'everyone' | 'granted';
+  enabled?: boolean;
+  grants?: Grant[];
+}
+
+export interface ConnectionTest {
+  ok: boolean;
+  error: string | null;
+  models: string[];
+  seconds: number;
+}
+
+export type ModelParams = Record<string, unknown>;
+
+/** What is set about a model; null in the last three: nothing is. */
+export interface ModelSettings {
+  name: string;
+  description: string;
+  /** An emoji, or a picture as a data: address. */
+  icon: string;
+  enabled: boolean;
+  visibility: 'inherited' | 'everyone' | 'granted';
+  params: ModelParams;
+  grants: Grant[];
+  system: string | null;
+  thinking: boolean | null;
+  filter_ids: string[] | null;
+  default_filter_ids: string[] | null;
+  action_ids: string[] | null;
+}
+
+export interface AdminModel extends ModelSettings {
+  id: string;
+  /** What its server calls it. */
+  model_name: string;
+  connection: string;
+  context_length: number | null;
+  state: 'ready' | 'loading' | 'unloaded' | 'error' | (string & {});
+  error: string | null;
 }
