@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
+from tests.browser.house import set_up, sign_in, workspace_server
 from tests.browser.pages import OpenPage, Watched
 from tests.helpers.servers import Server
 
@@ -56,9 +58,42 @@ def app_url(chromium: Any, pagoda_server: Server) -> str:
     return url
 
 
+@pytest.fixture(scope="module")
+def house_url(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the workspace of a server of this file's own is; nobody has an account there yet."""
+    with workspace_server(tmp_path_factory.mktemp("house")) as url:
+        yield url
+
+
 @pytest.fixture
 def open_page(chromium: Any, app_url: str) -> Iterator[OpenPage]:
     """Opens the app in a fresh profile. At the end no page may have complained or spoken to another host."""
+    with _opener(chromium, app_url) as open_app:
+        yield open_app
+
+
+@pytest.fixture
+def open_house(chromium: Any, house_url: str) -> Iterator[OpenPage]:
+    """As `open_page`, for the workspace."""
+    with _opener(chromium, house_url) as open_app:
+        yield open_app
+
+
+@pytest.fixture
+def at_home(open_house: OpenPage, house_url: str) -> OpenPage:
+    """Opens the workspace and signs the administrator in."""
+
+    def open_app(**options: Any) -> Watched:
+        set_up(house_url)
+        watched = open_house(**options)
+        sign_in(watched)
+        return watched
+
+    return open_app
+
+
+@contextmanager
+def _opener(chromium: Any, app_url: str) -> Iterator[OpenPage]:
     opened: list[Watched] = []
 
     def open_app(
