@@ -110,6 +110,7 @@ export const en = {
   'panel.close': 'Close the panel',
 
   'account.title': 'Settings',
+  'account.admin': 'Administration',
   'account.open': 'Account and settings',
   'account.general': 'General',
   'account.profile': 'Account',

@@ -113,6 +113,7 @@ export const zh: Translation<typeof en> = {
   'panel.close': '关闭面板',
 
   'account.title': '设置',
+  'account.admin': '管理',
   'account.open': '账号与设置',
   'account.general': '通用',
   'account.profile': '账号',
