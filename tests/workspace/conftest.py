@@ -68,7 +68,7 @@ async def open_house(
 ) -> AsyncIterator[House]:
     fake = FakeProvider(answer, **provider)  # type: ignore[arg-type]
     cheap = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    settings = settings or WorkspaceSettings(signup="open")
+    settings = settings or WorkspaceSettings(default_role="user")
     if settings.database_url is None:
         settings = dataclasses.replace(settings, database_url=os.environ.get("DATABASE_URL"))
     workspace = Workspace(settings, folder, [fake], "test", passwords=cheap)

@@ -25,7 +25,7 @@ async def test_the_first_visitor_becomes_the_administrator_once(house: House) ->
 
 
 async def test_an_account_by_approval_waits(tmp_path: Path) -> None:
-    settings = WorkspaceSettings(signup="approval")
+    settings = WorkspaceSettings(default_role="pending")
     async with open_house(tmp_path, settings=settings) as house, house.signed_in(), house.browser() as new:
         made = await new.post("/api/auth/signup", json=USER)
         assert made.json()["role"] == "pending"
@@ -36,7 +36,7 @@ async def test_an_account_by_approval_waits(tmp_path: Path) -> None:
 
 
 async def test_a_closed_house_takes_nobody(tmp_path: Path) -> None:
-    settings = WorkspaceSettings(signup="closed")
+    settings = WorkspaceSettings(enable_signup=False)
     async with open_house(tmp_path, settings=settings) as house, house.signed_in(), house.browser() as new:
         assert (await new.post("/api/auth/signup", json=USER)).status_code == 403
 

@@ -8,29 +8,30 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from pagoda.workspace.accounts.attempts import Attempts
+from pagoda.workspace.accounts.groups import Groups
+from pagoda.workspace.accounts.invitations import Invitations
 from pagoda.workspace.accounts.passwords import Passwords
 from pagoda.workspace.accounts.service import Accounts
+from pagoda.workspace.accounts.users import Users
+from pagoda.workspace.admin.house_settings import HouseSettings
 from pagoda.workspace.chats.folders import Folders
 from pagoda.workspace.chats.listing import ChatList
 from pagoda.workspace.chats.search import Search
 from pagoda.workspace.chats.service import Chats
 from pagoda.workspace.errors import install_error_handler
 from pagoda.workspace.generation.service import Generations
-from pagoda.workspace.models.service import ModelSettings
 from pagoda.workspace.providers.base import Provider
-from pagoda.workspace.providers.connections import Connections
 from pagoda.workspace.providers.registry import Providers
 from pagoda.workspace.routes import (
-    admin_connections,
-    admin_models,
+    admin_groups,
+    admin_house,
+    admin_users,
     auth,
     chats,
-    connections,
     folders,
     generations,
     me,
     models,
-    presets,
     search,
 )
 from pagoda.workspace.settings import WorkspaceSettings
@@ -55,50 +56,45 @@ class Workspace:
         *,
         passwords: Passwords | None = None,
     ) -> None:
-        self.settings = settings
         self.version = version
         self.database = Database.open(settings.database_url, data_dir)
         self.sealer = Sealer(data_dir, settings.secret_key)
-        self.accounts = Accounts(self.database, passwords or Passwords(), Attempts())
+        self.house_settings = HouseSettings(self.database, settings)
+        passwords = passwords or Passwords()
+        self.accounts = Accounts(self.database, passwords, Attempts(), lambda: self.settings)
+        self.users = Users(self.database, passwords, data_dir)
+        self.groups = Groups(self.database)
+        self.invitations = Invitations(self.database, passwords, lambda: self.settings)
         self.chats = Chats(self.database)
         self.chat_list = ChatList(self.database)
         self.folders = Folders(self.database)
         self.search = Search(self.database)
-        self.model_settings = ModelSettings(self.database)
-        self.connections = Connections(
-            self.database, self.sealer, settings.connections, settings.private_connections
-        )
-        self.providers = Providers(providers, self.connections, self.model_settings)
+        self.providers = Providers(providers)
         self.generations = Generations(self.database, self.chats, self.providers)
+
+    @property
+    def settings(self) -> WorkspaceSettings:
+        """As they are at the moment."""
+        return self.house_settings.current
 
     async def start(self) -> None:
         """Raises DatabaseError."""
         await prepare(self.database)
+        await self.house_settings.load()
+        if not self.settings.auth:
+            await self.accounts.begin_without_sign_in()
         await self.search.prepare()
         await self.chats.end_interrupted()
-        await self.connections.start()
 
     async def stop(self) -> None:
         """Ends what runs and writes it down."""
         await self.generations.shutdown()
-        await self.connections.stop()
         await self.database.close()
 
     def install(self, app: FastAPI) -> None:
         """Adds the routes; before the one that serves the page."""
         app.state.workspace = self
         install_error_handler(app)
-        for routes in (
-            auth,
-            me,
-            models,
-            connections,
-            presets,
-            admin_connections,
-            admin_models,
-            chats,
-            folders,
-            search,
-            generations,
-        ):
+        administration = (admin_users, admin_groups, admin_house)
+        for routes in (auth, me, models, chats, folders, search, generations, *administration):
             app.include_router(routes.router)

@@ -77,6 +77,9 @@ async def principal_or_none(request: Request) -> Principal | None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and key:
         return await workspace.accounts.by_key(key.strip())
+    if not workspace.settings.auth:
+        check_origin(request)
+        return await workspace.accounts.only_user()
     token = request.cookies.get(cookie_name(request))
     if not token:
         return None
@@ -102,6 +105,8 @@ async def signed_in(request: Request) -> Principal:
     found = await known(request)
     if found.role == "pending":
         raise WorkspaceError(403, "An administrator has to approve this account first.", kind="permission")
+    if found.password_expired:
+        raise WorkspaceError(403, "Choose a password of your own first.", kind="password_expired")
     return found
 
 

@@ -1,66 +1,110 @@
-"""How the workspace is set up. The environment's names are Open WebUI's where the meaning is the same."""
+"""What can be set about the workspace, and where a value is from: environment, then database, then default.
+
+Names are Open WebUI's where the meaning is the same. A field is a setting by its metadata: whoever needs a
+new one adds a field, and the environment, the page and the checks follow.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from pagoda.workspace.providers.environment import FixedConnection, fixed_connections
+from pagoda.workspace.setting_kinds import (
+    CHOICE,
+    DURATION,
+    LANGUAGE,
+    NAMES,
+    PERMISSIONS,
+    SWITCH,
+    TEXT,
+    Kind,
+)
 
 SIGNUPS = ("open", "approval", "invitation", "closed")
-_CHINESE = frozenset(("cn", "zh", "zh-cn", "zh-hans", "zh-hans-cn", "chinese"))
-_TRUE = frozenset(("1", "true", "yes", "on"))
 _log = logging.getLogger(__name__)
+
+
+def _setting(variable: str, kind: Kind, default: Any = None, *, page: bool = True) -> Any:
+    """page: False for what the environment alone sets."""
+    metadata = {"variable": variable, "kind": kind, "default": default, "page": page}
+    return field(default_factory=lambda: default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspaceSettings:
-    """name: shown in the page. locale: "en", "zh" or None for the browser's. signup: who may make an account.
-    default_models: chosen for a new chat. database_url: None for SQLite in the data folder. secret_key: what
-    saved secrets are sealed with; None for a key file in the data folder.
+    """name: shown in the page. locale: "en", "zh" or None for the browser's. enable_signup, default_role: who
+    may make an account, and whether it waits ("pending") or is a user at once. invitations: whether
+    administrators invite. default_models: chosen for a new chat. permissions: what everybody may, over
+    DEFAULT_PERMISSIONS. session_seconds: a sign-in lasts so long. auth: False is one user without signing in.
+    title_generation and the like: what a model makes without being asked, by task_model or the chat's own.
+    database_url: None for SQLite in the data folder. secret_key: what saved secrets are sealed with; None for
+    a key file in the data folder. locked: the variables that the environment sets.
     """
 
-    name: str = "Pagoda"
-    locale: str | None = None
-    signup: str = "approval"
-    default_models: tuple[str, ...] = ()
-    database_url: str | None = None
-    secret_key: str | None = None
-    private_connections: bool = False
-    connections: tuple[FixedConnection, ...] = ()
+    name: str = _setting("WEBUI_NAME", TEXT, "Pagoda")
+    locale: str | None = _setting("DEFAULT_LOCALE", LANGUAGE)
+    enable_signup: bool = _setting("ENABLE_SIGNUP", SWITCH, True)
+    default_role: str = _setting("DEFAULT_USER_ROLE", CHOICE("pending", "user"), "pending")
+    invitations: bool = _setting("ENABLE_INVITATIONS", SWITCH, True)
+    default_models: tuple[str, ...] = _setting("DEFAULT_MODELS", NAMES, ())
+    permissions: Mapping[str, bool] = _setting("USER_PERMISSIONS", PERMISSIONS, {})
+    session_seconds: int = _setting("JWT_EXPIRES_IN", DURATION, 30 * 86_400)
+    task_model: str = _setting("TASK_MODEL", TEXT, "")
+    title_generation: bool = _setting("ENABLE_TITLE_GENERATION", SWITCH, False)
+    tags_generation: bool = _setting("ENABLE_TAGS_GENERATION", SWITCH, False)
+    follow_up_generation: bool = _setting("ENABLE_FOLLOW_UP_GENERATION", SWITCH, False)
+    autocomplete_generation: bool = _setting("ENABLE_AUTOCOMPLETE_GENERATION", SWITCH, False)
+    auth: bool = _setting("WEBUI_AUTH", SWITCH, True, page=False)
+    database_url: str | None = _setting("DATABASE_URL", TEXT, page=False)
+    secret_key: str | None = _setting("WEBUI_SECRET_KEY", TEXT, page=False)
+    locked: frozenset[str] = frozenset()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> WorkspaceSettings:
-        """Odd values cost a warning."""
-        signup = "approval"
-        if (open_ := environment.get("ENABLE_SIGNUP", "").strip().lower()) != "":
-            role = environment.get("DEFAULT_USER_ROLE", "pending").strip().lower()
-            signup = "closed" if open_ not in _TRUE else "open" if role in ("user", "admin") else "approval"
-        return cls(
-            name=environment.get("WEBUI_NAME", "").strip() or "Pagoda",
-            locale=locale_of(environment.get("DEFAULT_LOCALE", "")),
-            signup=signup,
-            default_models=_names(environment.get("DEFAULT_MODELS", "")),
-            database_url=environment.get("DATABASE_URL", "").strip() or None,
-            secret_key=environment.get("WEBUI_SECRET_KEY") or None,
-            private_connections=environment.get("ENABLE_PRIVATE_CONNECTIONS", "").strip().lower() in _TRUE,
-            connections=fixed_connections(environment),
-        )
+        """An empty variable counts as not set; one with a value that makes no sense costs a warning."""
+        values: dict[str, Any] = {}
+        locked = set()
+        for name, setting in SETTINGS.items():
+            text = environment.get(setting.variable, "").strip()
+            if not text:
+                continue
+            try:
+                values[name] = setting.kind.from_text(text)
+            except ValueError as error:
+                _log.warning("%s=%s is ignored: %s", setting.variable, text[:100], error)
+            else:
+                locked.add(setting.variable)
+        return cls(**values, locked=frozenset(locked))
+
+    @property
+    def signup(self) -> str:
+        """One of SIGNUPS."""
+        if self.enable_signup:
+            return "open" if self.default_role == "user" else "approval"
+        return "invitation" if self.invitations else "closed"
+
+    def changed(self, values: Mapping[str, Any]) -> WorkspaceSettings:
+        """With other values, by the fields' names."""
+        return dataclasses.replace(self, **values)
 
 
-def locale_of(name: str) -> str | None:
-    """The page's name of a language; None, with a warning, for one that it does not speak."""
-    wanted = name.strip().lower().replace("_", "-")
-    if not wanted:
-        return None
-    if wanted in _CHINESE:
-        return "zh"
-    if wanted.partition("-")[0] == "en":
-        return "en"
-    _log.warning("DEFAULT_LOCALE=%s is not a language of the page; the browser's is taken", name)
-    return None
+@dataclass(frozen=True, slots=True)
+class SettingInfo:
+    """A field that is a setting. variable: its name in the environment and in the page."""
+
+    name: str
+    variable: str
+    kind: Kind
+    page: bool
+    default: Any
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for part in text.split(",") if (name := part.strip()))
+#: by the names of the fields
+SETTINGS: Mapping[str, SettingInfo] = {
+    each.name: SettingInfo(each.name, **each.metadata)
+    for each in dataclasses.fields(WorkspaceSettings)
+    if each.metadata
+}

@@ -24,7 +24,9 @@ DEFAULT_PERMISSIONS: Mapping[str, bool] = {
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user at the moment of a request. role: "admin", "user" or "pending"."""
+    """A user at the moment of a request. role: "admin", "user" or "pending". password_expired: nothing is
+    served before it has been changed.
+    """
 
     id: str
     email: str
@@ -34,6 +36,7 @@ class Principal:
     groups: frozenset[str]
     permissions: Mapping[str, bool]
     session_id: str | None = None
+    password_expired: bool = False
 
     @property
     def is_admin(self) -> bool:
@@ -53,4 +56,5 @@ class Principal:
             "settings": dict(self.settings),
             "permissions": {name: self.may(name) for name in DEFAULT_PERMISSIONS},
             "groups": sorted(self.groups),
+            "password_expired": self.password_expired,
         }

@@ -5,72 +5,110 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pagoda.workspace.accounts.attempts import Attempts
+from pagoda.workspace.accounts.audit import record
 from pagoda.workspace.accounts.passwords import LONGEST, SHORTEST, Passwords
 from pagoda.workspace.accounts.principal import DEFAULT_PERMISSIONS, Principal
 from pagoda.workspace.errors import WorkspaceError, not_found
-from pagoda.workspace.storage.database import Database
-from pagoda.workspace.storage.tables import ApiKey, AuditEvent, Group, GroupMember, Session, User
+from pagoda.workspace.settings import WorkspaceSettings
+from pagoda.workspace.storage.database import Database, DatabaseError
+from pagoda.workspace.storage.tables import ApiKey, Group, GroupMember, Session, User
 from pagoda.workspace.storage.values import now_ms
 
-SESSION_DAYS = 30
-_DAY_MS = 86_400_000
+ONLY_USER = "admin@localhost"  #: of a house without sign-in
 _TOUCH_MS = 60_000  #: sessions and keys note their last use at most so often
 _KEY_PREFIX = "sk-pagoda-"
 _SHOWN_OF_KEY = 14
+_WITH_PASSWORD = select(User.id).where(User.password_hash.is_not(None))
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 class Accounts:
-    """Users and how they prove who they are. Secrets are kept as digests alone."""
+    """Users and how they prove who they are. Secrets are kept as digests alone.
 
-    def __init__(self, database: Database, passwords: Passwords, attempts: Attempts) -> None:
+    settings: as they are at the moment.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        passwords: Passwords,
+        attempts: Attempts,
+        settings: Callable[[], WorkspaceSettings],
+    ) -> None:
         self._db = database
         self._passwords = passwords
         self._attempts = attempts
+        self._settings = settings
         self._has_users = False
 
     async def setup_required(self) -> bool:
-        """Whether nobody has an account yet."""
+        """Whether nobody can sign in yet."""
+        if not self._settings().auth:
+            return False
         if not self._has_users:
             async with self._db.read() as session:
-                self._has_users = await session.scalar(select(User.id).limit(1)) is not None
+                self._has_users = await session.scalar(_WITH_PASSWORD.limit(1)) is not None
         return not self._has_users
 
-    async def set_up(self, name: str, email: str, password: str) -> str:
-        """Makes the administrator; returns the id. Raises WorkspaceError 409 when there is one already."""
-        name, email = _checked(name, email, password)
+    async def begin_without_sign_in(self) -> None:
+        """Makes the one user of a house whose settings say WEBUI_AUTH=False: an administrator.
+
+        Raises DatabaseError where people have accounts: whoever comes would be their administrator.
+        """
+        async with self._db.write() as session:
+            await self._db.take_turns(session, "setup")
+            if await session.scalar(_WITH_PASSWORD.limit(1)) is not None:
+                raise DatabaseError(
+                    "WEBUI_AUTH=False is for one user without sign-in, but there are accounts here; "
+                    "leave it out, or set PAGODA_HOME to another folder"
+                )
+            if await session.scalar(select(User).where(User.email == ONLY_USER)) is None:
+                session.add(User(name="User", email=ONLY_USER, password_hash=None, role="admin"))
+
+    async def only_user(self) -> Principal | None:
+        """Who everybody is in a house without sign-in."""
+        async with self._db.read() as session:
+            found = await session.scalar(select(User.id).where(User.email == ONLY_USER))
+            return None if found is None else await self._principal(session, found, None)
+
+    async def set_up(self, name: str, email: str, password: str, address: str = "") -> str:
+        """Makes the administrator, or gives the one user of a house without sign-in so far a name and a
+        password; returns the id. Raises WorkspaceError 409 when there is an administrator already.
+        """
+        name, email = checked(name, email, password)
         hashed = await self._passwords.hash(password)
         async with self._db.write() as session:
             await self._db.take_turns(session, "setup")
-            user = User(name=name, email=email, password_hash=hashed, role="admin")
-            session.add(user)
-            # Asked after the insert, in its transaction: two first visitors cannot both win.
-            await session.flush()
-            if await session.scalar(select(func.count()).select_from(User)) != 1:
+            if await session.scalar(_WITH_PASSWORD.limit(1)) is not None:
                 raise WorkspaceError(409, "An administrator exists already; sign in.", kind="conflict")
-            session.add(AuditEvent(user_id=user.id, action="setup"))
+            user = await session.scalar(select(User).where(User.email == ONLY_USER))
+            if user is None:
+                user = User(role="admin")
+                session.add(user)
+            user.name, user.email, user.password_hash = name, email, hashed
+            await session.flush()
+            record(session, user.id, "setup", target=("user", user.id), address=address)
         self._has_users = True
         return user.id
 
-    async def create(self, name: str, email: str, password: str, role: str) -> str:
-        """A further account. Raises WorkspaceError 409 for an address in use."""
-        name, email = _checked(name, email, password)
+    async def sign_up(self, name: str, email: str, password: str, role: str, address: str = "") -> str:
+        """An account of somebody's own making. Raises WorkspaceError 409 for an address in use."""
+        name, email = checked(name, email, password)
         hashed = await self._passwords.hash(password)
         user = User(name=name, email=email, password_hash=hashed, role=role)
-        try:
-            async with self._db.write() as session:
-                session.add(user)
-        except IntegrityError as error:
-            raise WorkspaceError(
-                409, "This e-mail address has an account already.", kind="conflict", param="email"
-            ) from error
+        async with unique_email(self._db) as session:
+            session.add(user)
+            await session.flush()
+            record(session, user.id, "sign_up", target=("user", user.id), address=address)
         return user.id
 
     async def check_password(self, email: str, password: str, address: str) -> str:
@@ -89,14 +127,23 @@ class Accounts:
         known = user.password_hash if user is not None and user.active else None
         if not await self._passwords.matches(known, password) or user is None:
             self._attempts.failed(*names)
+            await self._note_failure(user, address)
             raise WorkspaceError(401, "E-mail or password is wrong.", kind="authentication")
         self._attempts.succeeded(*names)
+        async with self._db.write() as session:
+            record(session, user.id, "sign_in", target=("user", user.id), address=address)
         return user.id
+
+    async def _note_failure(self, user: User | None, address: str) -> None:
+        """Names no account that is not there: people type passwords into the wrong field."""
+        async with self._db.write() as session:
+            target = ("", "") if user is None else ("user", user.id)
+            record(session, None, "sign_in_failed", target=target, address=address)
 
     async def begin_session(self, user_id: str, user_agent: str, address: str) -> str:
         """The token for the cookie; it is not kept here."""
         token = secrets.token_urlsafe(32)
-        expires = now_ms() + SESSION_DAYS * _DAY_MS
+        expires = now_ms() + self._settings().session_seconds * 1000
         async with self._db.write() as session:
             await session.execute(delete(Session).where(Session.expires_at < now_ms()))
             session.add(
@@ -182,7 +229,11 @@ class Accounts:
             raise WorkspaceError(400, "The current password is wrong.", param="current")
         hashed = await self._passwords.hash(new)
         async with self._db.write() as session:
-            await session.execute(update(User).where(User.id == principal.id).values(password_hash=hashed))
+            await session.execute(
+                update(User)
+                .where(User.id == principal.id)
+                .values(password_hash=hashed, password_expired=False)
+            )
             await session.execute(
                 delete(Session).where(Session.user_id == principal.id, Session.id != principal.session_id)
             )
@@ -195,7 +246,7 @@ class Accounts:
             if user is None:
                 raise not_found("user")
             if name is not None:
-                user.name = _name(name)
+                user.name = checked_name(name)
             if settings is not None:
                 user.settings = {**user.settings, **settings}
 
@@ -237,7 +288,7 @@ class Accounts:
                 .where(GroupMember.user_id == user_id)
             )
         ).all()
-        permissions = dict(DEFAULT_PERMISSIONS)
+        permissions = {**DEFAULT_PERMISSIONS, **self._settings().permissions}
         for group in groups:  # they add, nothing takes away
             permissions.update({name: True for name, given in group.permissions.items() if given})
         return Principal(
@@ -249,7 +300,20 @@ class Accounts:
             groups=frozenset(group.id for group in groups),
             permissions=permissions,
             session_id=session_id,
+            password_expired=user.password_expired,
         )
+
+
+@asynccontextmanager
+async def unique_email(database: Database) -> AsyncIterator[AsyncSession]:
+    """A session that writes a user. Raises WorkspaceError 409 for an address in use."""
+    try:
+        async with database.write() as session:
+            yield session
+    except IntegrityError as error:
+        raise WorkspaceError(
+            409, "This e-mail address has an account already.", kind="conflict", param="email"
+        ) from error
 
 
 def digest(secret: str) -> str:
@@ -263,15 +327,23 @@ def check_password(password: str) -> None:
         raise WorkspaceError(400, f"A password has {SHORTEST} to {LONGEST} characters.", param="password")
 
 
-def _checked(name: str, email: str, password: str) -> tuple[str, str]:
+def checked(name: str, email: str, password: str) -> tuple[str, str]:
+    """Name and address as they are kept. Raises WorkspaceError 400."""
+    email = checked_email(email)
+    check_password(password)
+    return checked_name(name), email
+
+
+def checked_email(email: str) -> str:
+    """In lower case. Raises WorkspaceError 400."""
     email = email.strip().lower()
     if len(email) > 254 or not _EMAIL.fullmatch(email):
         raise WorkspaceError(400, "The e-mail address is not one, such as ada@example.org.", param="email")
-    check_password(password)
-    return _name(name), email
+    return email
 
 
-def _name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """Without line ends and spaces around. Raises WorkspaceError 400."""
     name = " ".join(name.split())
     if not 1 <= len(name) <= 100:
         raise WorkspaceError(400, "A name has 1 to 100 characters.", param="name")

@@ -39,7 +39,9 @@ class Base(DeclarativeBase):
 
 
 class User(Base):
-    """role: "admin", "user", or "pending" until an administrator approves. email: lower case."""
+    """role: "admin", "user", or "pending" until an administrator approves. email: lower case. password_hash:
+    None for the one user of a house without sign-in. password_expired: it is to be changed first of all.
+    """
 
     __tablename__ = "user"
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
@@ -47,6 +49,7 @@ class User(Base):
     name: Mapped[str]
     role: Mapped[str]
     password_hash: Mapped[str | None]
+    password_expired: Mapped[bool] = mapped_column(default=False)
     active: Mapped[bool] = mapped_column(default=True)
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[int] = mapped_column(default=now_ms)
@@ -82,6 +85,8 @@ class ApiKey(Base):
 
 
 class Invitation(Base):
+    """A link that makes one account. email: the only address that it is for, or None."""
+
     __tablename__ = "invitation"
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     token_hash: Mapped[str] = mapped_column(unique=True)
@@ -90,6 +95,7 @@ class Invitation(Base):
     created_by: Mapped[str | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
     created_at: Mapped[int] = mapped_column(default=now_ms)
     expires_at: Mapped[int]
+    used_at: Mapped[int | None]
     used_by: Mapped[str | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
 
 

@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("role", sa.String(), nullable=False),
         sa.Column("password_hash", sa.String(), nullable=True),
+        sa.Column("password_expired", sa.Boolean(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("settings", JSON, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -201,6 +202,7 @@ def upgrade() -> None:
         sa.Column("created_by", sa.String(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=True),
         sa.Column("used_by", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(
             ["created_by"], ["user.id"], name=op.f("fk_invitation_created_by_user"), ondelete="SET NULL"

@@ -1,0 +1,1 @@
+"""What administrators do: users, groups, invitations, settings, usage, backups."""
