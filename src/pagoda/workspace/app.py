@@ -20,18 +20,24 @@ from pagoda.workspace.chats.search import Search
 from pagoda.workspace.chats.service import Chats
 from pagoda.workspace.errors import install_error_handler
 from pagoda.workspace.generation.service import Generations
+from pagoda.workspace.models.service import ModelSettings
 from pagoda.workspace.providers.base import Provider
+from pagoda.workspace.providers.connections import Connections
 from pagoda.workspace.providers.registry import Providers
 from pagoda.workspace.routes import (
+    admin_connections,
     admin_groups,
     admin_house,
+    admin_models,
     admin_users,
     auth,
     chats,
+    connections,
     folders,
     generations,
     me,
     models,
+    presets,
     search,
 )
 from pagoda.workspace.settings import WorkspaceSettings
@@ -69,7 +75,11 @@ class Workspace:
         self.chat_list = ChatList(self.database)
         self.folders = Folders(self.database)
         self.search = Search(self.database)
-        self.providers = Providers(providers)
+        self.model_settings = ModelSettings(self.database)
+        self.connections = Connections(
+            self.database, self.sealer, settings.connections, settings.private_connections
+        )
+        self.providers = Providers(providers, self.connections, self.model_settings)
         self.generations = Generations(self.database, self.chats, self.providers)
 
     @property
@@ -85,10 +95,12 @@ class Workspace:
             await self.accounts.begin_without_sign_in()
         await self.search.prepare()
         await self.chats.end_interrupted()
+        await self.connections.start()
 
     async def stop(self) -> None:
         """Ends what runs and writes it down."""
         await self.generations.shutdown()
+        await self.connections.stop()
         await self.database.close()
 
     def install(self, app: FastAPI) -> None:
@@ -96,5 +108,18 @@ class Workspace:
         app.state.workspace = self
         install_error_handler(app)
         administration = (admin_users, admin_groups, admin_house)
-        for routes in (auth, me, models, chats, folders, search, generations, *administration):
+        for routes in (
+            auth,
+            me,
+            models,
+            connections,
+            presets,
+            admin_connections,
+            admin_models,
+            chats,
+            folders,
+            search,
+            generations,
+            *administration,
+        ):
             app.include_router(routes.router)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pagoda.workspace.providers.environment import FixedConnection, fixed_connections
 from pagoda.workspace.setting_kinds import (
     CHOICE,
     DURATION,
@@ -41,7 +42,9 @@ class WorkspaceSettings:
     DEFAULT_PERMISSIONS. session_seconds: a sign-in lasts so long. auth: False is one user without signing in.
     title_generation and the like: what a model makes without being asked, by task_model or the chat's own.
     database_url: None for SQLite in the data folder. secret_key: what saved secrets are sealed with; None for
-    a key file in the data folder. locked: the variables that the environment sets.
+    a key file in the data folder. private_connections: whether users'
+    own connections may call private networks. connections: those of the environment. locked: the variables
+    that the environment sets.
     """
 
     name: str = _setting("WEBUI_NAME", TEXT, "Pagoda")
@@ -60,6 +63,8 @@ class WorkspaceSettings:
     auth: bool = _setting("WEBUI_AUTH", SWITCH, True, page=False)
     database_url: str | None = _setting("DATABASE_URL", TEXT, page=False)
     secret_key: str | None = _setting("WEBUI_SECRET_KEY", TEXT, page=False)
+    private_connections: bool = _setting("ENABLE_PRIVATE_CONNECTIONS", SWITCH, False, page=False)
+    connections: tuple[FixedConnection, ...] = ()
     locked: frozenset[str] = frozenset()
 
     @classmethod
@@ -77,7 +82,7 @@ class WorkspaceSettings:
                 _log.warning("%s=%s is ignored: %s", setting.variable, text[:100], error)
             else:
                 locked.add(setting.variable)
-        return cls(**values, locked=frozenset(locked))
+        return cls(**values, connections=fixed_connections(environment), locked=frozenset(locked))
 
     @property
     def signup(self) -> str:
