@@ -153,6 +153,15 @@ def test_completion_logprobs_keep_the_sampled_token_and_its_number(tokenizer: To
     }
 
 
+def test_of_tokens_that_are_spelled_alike_the_likeliest_counts(tokenizer: Tokenizer) -> None:
+    half, other = tokenizer.encode("é")[0], tokenizer.encode("é")[1]
+    for chosen, logprobs in ((half, (-4.0, -0.1)), (half, (-0.1, -4.0))):
+        position = {half: entry(logprobs[0], 2), other: entry(logprobs[1], 1)}
+        made = LogprobFormatter(tokenizer, 1).completion([chosen], [position])
+        assert made["top_logprobs"] == [{"\ufffd": -0.1}]  # clients ask whether the chosen one was the best
+        assert made["token_logprobs"] == [logprobs[0]]
+
+
 def test_tokens_can_be_written_as_ids(tokenizer: Tokenizer) -> None:
     a = tokenizer.encode("a")[0]
     made = LogprobFormatter(tokenizer, 0, as_ids=True).completion([a], [{a: entry(-1.0, 1)}])

@@ -65,8 +65,9 @@ class LogprobFormatter:
                 token_id,
                 *others[: self._top],
                 *[other for other in others[self._top :] if other in self._listed],
-            ]:  # of tokens that are spelled alike the first counts
-                named.setdefault(self._name(index), _finite(position[index].logprob))
+            ]:  # of tokens that are spelled alike the likeliest counts: clients compare with the greatest
+                name, logprob = self._name(index), _finite(position[index].logprob)
+                named[name] = max(named.get(name, LOWEST), logprob)
             top.append(named)
         return {"text_offset": offsets, "token_logprobs": chosen, "tokens": tokens, "top_logprobs": top}
 
