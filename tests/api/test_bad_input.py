@@ -235,6 +235,14 @@ def test_a_body_that_is_too_large(http: httpx.Client, chunked: bool) -> None:
     check_error(response, 413, None, "larger than the 32 MiB")
 
 
+def test_a_text_that_is_far_too_long_is_refused_before_all_of_it_is_tokens(http: httpx.Client) -> None:
+    most = http.get("/v1/models").json()["data"][0]["max_model_len"]
+    text = "a b " * (most * 48)
+    response = http.post(TEXT, json={"prompt": text, "max_tokens": 1})
+    check_error(response, 400, "input_text", f"This model's maximum context length is {most} tokens.")
+    assert f"at least {most} input tokens" in response.json()["error"]["message"]
+
+
 def test_many_and_deep_messages(http: httpx.Client) -> None:
     many = [{"role": "user", "content": "word " * 20}] * 10_000
     check_error(http.post(CHAT, json={"messages": many}), 400, "input_text", "maximum context length")

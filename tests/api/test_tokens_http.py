@@ -54,6 +54,7 @@ def test_a_conversations_tokens_are_those_of_the_chat(http: httpx.Client) -> Non
         ("/tokenize", {"prompt": "a", "messages": HI}, "prompt", "either prompt or messages"),
         ("/tokenize", {"messages": HI, "tools": []}, "tools", "must not be empty"),
         ("/tokenize", {"messages": []}, "messages", "must not be empty"),
+        ("/tokenize", {"prompt": "a" * (4 * 1024 * 1024 + 1)}, "prompt", "at most 4,194,304"),
         ("/tokenize", {"prompt": "a", "model": "none"}, "model", "does not exist"),
         ("/detokenize", {"tokens": [-1]}, "tokens", "out of vocabulary"),
         ("/detokenize", {"tokens": [10**9]}, "tokens", "out of vocabulary"),

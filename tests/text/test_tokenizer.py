@@ -37,6 +37,20 @@ def test_round_trip_of_hard_texts(pre: str, text: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text), skip_special_tokens=False) == text
 
 
+def test_long_texts_are_cut_as_short_ones_are(byte_level: Tokenizer) -> None:
+    text = "<|im_start|>Hello, wörld 你好 " * 500
+    assert byte_level.encode(text) == byte_level._backend.encode(text).ids
+    with pytest.raises(ValueError, match="lone surrogates"):
+        byte_level.encode(text + "\ud800")
+
+
+def test_counting_ends_where_it_is_enough(byte_level: Tokenizer) -> None:
+    text = "Hello " * 100_000
+    whole = len(byte_level.encode(text))
+    assert abs(byte_level.count_up_to(text, 10**9) - whole) <= 40  # ten pieces
+    assert 1000 < byte_level.count_up_to(text, 1000) < whole / 4
+
+
 @given(ids=st.lists(st.integers(0, 300)))
 def test_decoding_is_that_of_the_tokenizers_library(byte_level: Tokenizer, ids: list[int]) -> None:
     known = [index for index in ids if index < byte_level.vocab_size]

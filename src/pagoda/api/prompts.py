@@ -19,8 +19,11 @@ from pagoda.text.messages import MessageError, prepare_messages
 from pagoda.text.tokenizer import Tokenizer
 
 _LONG_TEXT = 16_384  #: characters from which on tokenising leaves the event loop to others
+_HUGE_TEXT = 65_536  #: from which on it is first seen whether it can fit
 _MANY_MESSAGES = 64  #: from which on rendering does
 _LONGEST_TOKEN = 256  #: characters
+_LONG_TOKEN = 8  #: characters; texts of longer ones are rare
+_SURELY = 64  #: tokens, with an eighth more: what a count in pieces may be wrong by
 _RESERVED = ("messages", "tools", "add_generation_prompt", "continue_final_message")
 _PREFIX_MARKS = (
     "prefix",
@@ -53,8 +56,20 @@ async def encode_text(
     if params.truncate_prompt_tokens is not None:
         kept = most * _LONGEST_TOKEN  # what cannot be among the tokens that are kept is not tokenised
         text = text[:kept] if params.truncation_side == "right" else text[-kept:]
+    elif len(text) > max(most * _LONG_TOKEN, _HUGE_TEXT):
+        await _check_count(llm, text, params)
     token_ids = await tokenize(llm.tokenizer, text, add_special_tokens=add_special_tokens)
     return truncate_prompt(token_ids, params, max_model_len=most)
+
+
+async def _check_count(llm: AsyncLLM, text: str, params: SamplingParams) -> None:
+    """Refuses a text that is surely too long once as much of it has been cut into tokens as would fit.
+    Raises PromptError.
+    """
+    most = llm.info.max_model_len
+    count = await asyncio.to_thread(llm.tokenizer.count_up_to, text, most + most // 8 + _SURELY)
+    if count > most + most // 8 + _SURELY:
+        raise _too_long(params, most, most, f"input_text, value={len(text)}")
 
 
 def check_bulk(llm: AsyncLLM, messages: Sequence[Mapping[str, Any]], params: SamplingParams) -> None:
@@ -65,9 +80,12 @@ def check_bulk(llm: AsyncLLM, messages: Sequence[Mapping[str, Any]], params: Sam
         return
     most = llm.info.max_model_len
     if len(messages) >= most:
-        wanted = params.max_tokens if params.max_tokens is not None else max(1, params.min_tokens)
-        fault = f"input_text, value={len(messages)} messages"
-        raise PromptError("input_text", context_message(most, wanted, len(messages), "at least ", fault))
+        raise _too_long(params, most, len(messages), f"input_text, value={len(messages)} messages")
+
+
+def _too_long(params: SamplingParams, most: int, at_least: int, fault: str) -> PromptError:
+    wanted = params.max_tokens if params.max_tokens is not None else max(1, params.min_tokens)
+    return PromptError("input_text", context_message(most, wanted, at_least, "at least ", fault))
 
 
 async def tokenize(tokenizer: Tokenizer, text: str, *, add_special_tokens: bool) -> list[int]:

@@ -11,6 +11,9 @@ from pagoda.text.token_bytes import Spelling
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
+_SHORT_TEXT = 2048  #: characters: done before another thread would have begun
+_PIECE = 65_536  #: characters that are cut into tokens at once where they are only counted
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedText:
@@ -65,10 +68,26 @@ class Tokenizer:
         Raises ValueError for text that is not Unicode (lone surrogates).
         """
         try:
-            ids: list[int] = self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+            if len(text) < _SHORT_TEXT:
+                ids: list[int] = self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+            else:  # lets other threads run meanwhile, and keeps no record of where each token came from
+                ids = self._backend.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids
         except (UnicodeEncodeError, TypeError) as error:
             raise ValueError("the text is not valid Unicode: it contains lone surrogates") from error
         return ids
+
+    def count_up_to(self, text: str, most: int) -> int:
+        """About how many tokens a text has, counted in pieces and no further than `most` is exceeded. Each
+        border between two pieces may add a few tokens or hide them.
+
+        Raises ValueError for text that is not Unicode (lone surrogates).
+        """
+        count = 0
+        for begin in range(0, len(text), _PIECE):
+            count += len(self.encode(text[begin : begin + _PIECE], add_special_tokens=False))
+            if count > most:
+                break
+        return count
 
     def encode_texts(self, texts: Sequence[str | tuple[str, str]]) -> list[EncodedText]:
         """Several texts, or pairs of them, with the tokens that the model expects around them.

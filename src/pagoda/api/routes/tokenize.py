@@ -23,6 +23,7 @@ from pagoda.api.settings import ServerSettings
 from pagoda.api.state import state_of
 
 _MANY_TOKENS = 16_384  #: from which on decoding leaves the event loop to others
+_MOST_TEXT = 4 * 1024 * 1024  #: characters, some seconds of work
 
 router = APIRouter(tags=["tokens"])
 
@@ -76,6 +77,11 @@ async def _tokens(lease: Lease, settings: ServerSettings, request: TokenizeReque
         special = special is not False
     else:
         text = (await chat_prompt(llm, settings, request, request.messages, read_tools(request))).text
+    if len(text) > _MOST_TEXT:
+        raise bad_request(
+            f"The text holds {len(text):,} characters; at most {_MOST_TEXT:,} are accepted at once.",
+            "prompt" if request.messages is None else "messages",
+        )
     tokens = await tokenize(llm.tokenizer, text, add_special_tokens=bool(special))
     spelled = None
     if request.return_token_strs:
