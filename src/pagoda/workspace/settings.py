@@ -42,9 +42,9 @@ class WorkspaceSettings:
     DEFAULT_PERMISSIONS. session_seconds: a sign-in lasts so long. auth: False is one user without signing in.
     title_generation and the like: what a model makes without being asked, by task_model or the chat's own.
     database_url: None for SQLite in the data folder. secret_key: what saved secrets are sealed with; None for
-    a key file in the data folder. private_connections: whether users'
-    own connections may call private networks. connections: those of the environment. locked: the variables
-    that the environment sets.
+    a key file in the data folder. private_connections: whether users' own connections may call private
+    networks. functions_execute: whether plugin functions may run scripts in the page. safe_mode: no plugin
+    function is loaded. connections: those of the environment. locked: the variables that the environment sets.
     """
 
     name: str = _setting("WEBUI_NAME", TEXT, "Pagoda")
@@ -64,6 +64,8 @@ class WorkspaceSettings:
     database_url: str | None = _setting("DATABASE_URL", TEXT, page=False)
     secret_key: str | None = _setting("WEBUI_SECRET_KEY", TEXT, page=False)
     private_connections: bool = _setting("ENABLE_PRIVATE_CONNECTIONS", SWITCH, False, page=False)
+    functions_execute: bool = _setting("ENABLE_FUNCTIONS_EXECUTE", SWITCH, False)
+    safe_mode: bool = _setting("PAGODA_SAFE_MODE", SWITCH, False, page=False)
     connections: tuple[FixedConnection, ...] = ()
     locked: frozenset[str] = frozenset()
 

@@ -26,7 +26,7 @@ class HouseAnswers:
         tokens: TokenCounter | None = None,
         more: Mapping[str, Question] | None = None,
         *,
-        execute: bool = False,
+        execute: Callable[[], bool] = bool,
     ) -> None:
         self._tabs = tabs
         self._tokens: TokenCounter = tokens or ByteTokens()
@@ -56,12 +56,12 @@ class HouseAnswers:
         kind = event.get("type") if isinstance(event, dict) else None
         if not isinstance(event, dict) or kind not in _CALLS:
             return {"error": f"{kind} is not something that a page can be asked."}
-        if kind == "execute" and not self._execute:
+        if kind == "execute" and not self._execute():
             return {"error": "execute is disabled"}
         if not context.live:
             return {"error": "Client session disconnected."}
         data = event.get("data")
-        return await self._tabs.ask(str(context.user["id"]), kind, data if isinstance(data, dict) else {})
+        return await self._tabs.call(str(context.user["id"]), kind, data if isinstance(data, dict) else {})
 
     async def _encode(self, _context: CallContext, arguments: Mapping[str, Any]) -> list[list[int]]:
         texts: list[str] = arguments["texts"]

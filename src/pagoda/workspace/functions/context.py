@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,11 +13,11 @@ from pagoda.workspace.functions.work import ignore
 class Tabs(Protocol):
     """The user's open pages."""
 
-    def notify(self, user_id: str, event: dict[str, Any]) -> None:
+    def publish(self, user_id: str, event: dict[str, Any]) -> None:
         """Shows every tab an event such as {"type": "notification", "level", "text"}."""
         ...
 
-    async def ask(self, user_id: str, kind: str, data: dict[str, Any]) -> Any:
+    async def call(self, user_id: str, kind: str, data: dict[str, Any]) -> Any:
         """What the first tab to answer a "confirmation", "input" or "execute" says; {"error": ...} where
         there is none.
         """
@@ -39,14 +39,11 @@ class TokenCounter(Protocol):
 class NoTabs:
     """Where nobody watches."""
 
-    def notify(self, user_id: str, event: dict[str, Any]) -> None:
+    def publish(self, user_id: str, event: dict[str, Any]) -> None:
         """Nobody sees it."""
 
-    async def ask(self, user_id: str, kind: str, data: dict[str, Any]) -> Any:
+    async def call(self, user_id: str, kind: str, data: dict[str, Any]) -> Any:
         return {"error": "Client session disconnected."}
-
-
-Ask = Callable[[dict[str, Any]], AsyncGenerator[dict[str, Any], None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +55,7 @@ class CallContext:
 
     user: Mapping[str, Any]
     model: Mapping[str, Any]
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     chat_id: str = ""
     message_id: str = ""
     session_id: str | None = None

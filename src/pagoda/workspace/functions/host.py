@@ -61,9 +61,10 @@ class FunctionHost:
             if (each.is_global or each.id in named) and (not each.info.get("toggle") or each.id in filter_ids)
         ]
 
-    async def describe(self, code: Code) -> dict[str, Any]:
+    async def describe(self, code: Code, valves: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Loads a text and tells what it is. Raises PluginError."""
-        found: dict[str, Any] = await self.process.call(code, "describe")
+        given = None if valves is None else dict(valves)
+        found: dict[str, Any] = await self.process.call(code, "describe", valves=given)
         return found
 
     async def run(

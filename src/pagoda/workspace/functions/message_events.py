@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pagoda.workspace.functions.context import Tabs
@@ -18,7 +18,7 @@ _log = logging.getLogger("pagoda.functions")
 class MessageEvents:
     """Takes the events of one answer's functions; after the answer has ended they change nothing."""
 
-    def __init__(self, run: Run, tabs: Tabs, *, execute: bool = False) -> None:
+    def __init__(self, run: Run, tabs: Tabs, *, execute: Callable[[], bool] = bool) -> None:
         self._run = run
         self._tabs = tabs
         self._execute = execute
@@ -54,8 +54,8 @@ class MessageEvents:
                 self._complete(data)
             case "chat:message:error":
                 self._add(_status({"description": _error_of(data), "done": True}))
-            case "execute" if self._execute:
-                self._tabs.notify(self._run.user_id, {"type": "execute", "code": _words(data.get("code"))})
+            case "execute" if self._execute():
+                self._tabs.publish(self._run.user_id, {"type": "execute", "code": _words(data.get("code"))})
             case _:
                 _log.debug("event %s of a function has no effect here", kind)
 
@@ -96,7 +96,7 @@ class MessageEvents:
             "level": level if level in _LEVELS else "info",
             "text": _words(data.get("content")),
         }
-        self._tabs.notify(self._run.user_id, event)
+        self._tabs.publish(self._run.user_id, event)
 
 
 def set_text(run: Run, text: str) -> None:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pagoda.workspace.accounts.principal import Principal
 from pagoda.workspace.chats.service import Chats, text_of
-from pagoda.workspace.functions.context import CURRENT, Ask, CallContext, Tabs
+from pagoda.workspace.functions.context import CURRENT, CallContext, Tabs
 from pagoda.workspace.functions.host import FunctionHost
 from pagoda.workspace.functions.message_events import MessageEvents, set_text
 from pagoda.workspace.functions.pipeline import Filters, Pipeline
 from pagoda.workspace.functions.requested import metadata_of, model_of, user_of
-from pagoda.workspace.generation.prompt import said
+from pagoda.workspace.generation.hooks import AnswerContext
 from pagoda.workspace.generation.run import Run
 from pagoda.workspace.storage.database import Database
 from pagoda.workspace.storage.tables import Message
 
 
 class PageFunctions:
-    """What `Generations` calls for each answer (its `AnswerHooks`). execute: whether functions may run
-    scripts in the page.
-    """
+    """The page's `Hooks`. execute: whether functions may run scripts in the page."""
 
     def __init__(
-        self, host: FunctionHost, database: Database, chats: Chats, tabs: Tabs, *, execute: bool = False
+        self,
+        host: FunctionHost,
+        database: Database,
+        chats: Chats,
+        tabs: Tabs,
+        *,
+        execute: Callable[[], bool] = bool,
     ) -> None:
         self._host = host
         self._db = database
@@ -34,37 +36,34 @@ class PageFunctions:
         self._tabs = tabs
         self._execute = execute
 
-    async def begin(
-        self, run: Run, principal: Principal, body: Mapping[str, Any], filter_ids: Sequence[str]
-    ) -> FilteredAnswer | None:
+    async def begin(self, context: AnswerContext) -> FilteredAnswer | None:
         """None where no filter meets this answer. A pipe that is to answer finds its context here."""
         if not await self._host.active("filter") and not await self._host.active("pipe"):
             return None
-        context = await self.context(run, principal, body, filter_ids)
-        CURRENT.set(context)
-        filters = await Pipeline(self._host).begin(context)
-        return None if filters is None else FilteredAnswer(self._db, self._chats, run, filters, context)
+        about = self._about(context)
+        CURRENT.set(about)
+        filters = await Pipeline(self._host).begin(about)
+        return None if filters is None else FilteredAnswer(self._db, self._chats, context.run, filters, about)
 
-    async def context(
-        self, run: Run, principal: Principal, body: Mapping[str, Any], filter_ids: Sequence[str]
-    ) -> CallContext:
-        message = run.message
-        model = await model_of(self._db, str(body["model"]))
-        ids = {"chat_id": message.chat_id or "", "message_id": message.id, "session_id": run.id}
-        metadata = metadata_of(principal, model, body, filter_ids) | ids
+    def _about(self, context: AnswerContext) -> CallContext:
+        run, principal = context.run, context.principal
+        model = model_of(context.resolved.id, context.resolved.model.name, context.resolved.setup)
+        ids = {"chat_id": run.chat_id or "", "message_id": run.message.id, "session_id": run.id}
         events = MessageEvents(run, self._tabs, execute=self._execute)
         return CallContext(
             user=user_of(principal),
             model=model,
-            metadata=metadata,
+            metadata=metadata_of(principal, model, context.filter_ids) | ids,
+            chat_id=ids["chat_id"],
+            message_id=run.message.id,
+            session_id=run.id,
             emit=events.take,
-            filter_ids=filter_ids,
-            **ids,
+            filter_ids=context.filter_ids,
         )
 
 
 class FilteredAnswer:
-    """One answer with filters around it."""
+    """One answer with filters around it (an `AnswerHook`)."""
 
     def __init__(
         self, database: Database, chats: Chats, run: Run, filters: Filters, context: CallContext
@@ -74,23 +73,24 @@ class FilteredAnswer:
         self._run = run
         self._filters = filters
         self._context = context
+        self._body: dict[str, Any] = {}
 
-    async def chat(self, body: dict[str, Any], ask: Ask) -> AsyncGenerator[dict[str, Any], None]:
-        """The chunks as filters leave them; at the end what they make of the whole. Raises ProviderError."""
-        filters = self._filters
-        body = await filters.inlet(body)
-        async with aclosing(ask(body)) as chunks:
-            async for chunk in chunks:
-                if not filters.streams:
-                    yield chunk
-                elif (changed := await filters.chunk(chunk)) is not None:
-                    yield changed
-        if filters.finishes:
-            await self._outlet(body)
+    async def inlet(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Raises ProviderError with the words of a filter that refuses."""
+        self._body = await self._filters.inlet(body)
+        return self._body
+
+    async def chunk(self, chunk: dict[str, Any]) -> dict[str, Any] | None:
+        return await self._filters.chunk(chunk) if self._filters.streams else chunk
+
+    async def end(self) -> None:
+        """What filters make of the whole."""
+        if self._filters.finishes:
+            self._run.tell(*self._run.builder.finish())
+            await self._outlet(self._body)
 
     async def _outlet(self, body: Mapping[str, Any]) -> None:
-        context, run = self._context, self._run
-        run.tell(*run.builder.finish())
+        context = self._context
         branch = await self._branch(body)
         before = {each["id"]: each["content"] for each in branch}
         changed = await self._filters.outlet(
@@ -113,8 +113,8 @@ class FilteredAnswer:
     async def _branch(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The conversation up to the answer, and the answer."""
         run, found = self._run, []
-        if run.message.chat_id:
-            line, _, _ = await self._chats.line(run.user_id, run.message.chat_id, leaf_id=run.message.id)
+        if run.chat_id is not None:
+            line, _, _ = await self._chats.line(run.user_id, run.chat_id, leaf_id=run.message.id)
             found = [_as_outlet(each) for each in line if each.id != run.message.id]
         else:
             found = [{"id": f"{index}", **each} for index, each in enumerate(body["messages"])]
@@ -136,6 +136,8 @@ class FilteredAnswer:
     async def _change(self, message_id: str, content: str, original: str) -> None:
         if message_id == self._run.message.id:
             set_text(self._run, content)
+        if not self._run.is_stored:
+            return
         async with self._db.write() as session:
             row = await session.get(Message, message_id)
             if row is None:
@@ -148,11 +150,10 @@ class FilteredAnswer:
 
 
 def _as_outlet(message: Message) -> dict[str, Any]:
-    content = said(message)
     return {
         "id": message.id,
         "role": message.role,
-        "content": content[0]["content"] if content else "",
+        "content": text_of(message.parts),
         "timestamp": message.created_at // 1000,
         "usage": message.usage,
         "info": message.usage,

@@ -7,6 +7,7 @@ from typing import Any
 
 from pagoda.workspace.functions.context import CallContext
 from pagoda.workspace.functions.host import FunctionHost
+from pagoda.workspace.functions.requested import asked_in
 from pagoda.workspace.functions.store import Installed
 from pagoda.workspace.functions.work import PluginError
 from pagoda.workspace.providers.base import ProviderError
@@ -64,6 +65,7 @@ class Filters:
         text, and so is one that does not work.
         """
         context = self._context
+        context.metadata.update(asked_in(body))
         extra = {
             "metadata": dict(context.metadata),
             "features": dict(context.metadata.get("features") or {}),

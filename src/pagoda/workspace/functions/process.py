@@ -123,6 +123,12 @@ class PluginProcess:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def restart(self) -> None:
+        """As soon as nothing runs: the next call starts another process."""
+        self._worn = bool(self._work)
+        if not self._work:
+            await self._end()
+
     def _new(self, code: Code, hook: str, emit: Emit, answer: Answerer, fields: dict[str, Any]) -> Work:
         call = Call(id=next(self._ids), function_id=code.id, digest=code.digest, hook=hook, **fields)
         return Work(code, call, self.limits, emit, answer)

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pagoda.workspace.accounts.principal import Principal
-from pagoda.workspace.storage.database import Database
-from pagoda.workspace.storage.tables import Model
+from pagoda.workspace.models.setup import Setup
 
 _META_NAMES = {
     "filter_ids": "filterIds",
@@ -30,29 +29,26 @@ def user_of(principal: Principal) -> dict[str, Any]:
     }
 
 
-async def model_of(database: Database, model_id: str) -> dict[str, Any]:
-    """The model as functions know one: its `info` holds what is set about it. Names are given in both ways."""
-    async with database.read() as session:
-        row = await session.get(Model, model_id)
-    meta: dict[str, Any] = {} if row is None else dict(row.meta)
-    meta |= {camel: meta[name] for name, camel in _META_NAMES.items() if name in meta}
+def model_of(model_id: str, name: str, setup: Setup) -> dict[str, Any]:
+    """The model as functions know one: its `info` holds what is set about it, under names of both kinds."""
+    lists = {
+        "filter_ids": list(setup.filter_ids),
+        "action_ids": list(setup.action_ids),
+        "default_filter_ids": list(setup.default_filter_ids),
+    }
+    meta = {**setup.meta, **lists, **{_META_NAMES[key]: value for key, value in lists.items()}}
     info = {
         "id": model_id,
-        "base_model_id": None if row is None else row.base_id,
-        "name": (row.name if row is not None else "") or model_id,
+        "base_model_id": None,
+        "name": name,
         "meta": meta,
-        "params": {} if row is None else dict(row.params),
+        "params": setup.merged({}),
     }
-    return {"id": model_id, "name": info["name"], "object": "model", "owned_by": "openai", "info": info}
+    return {"id": model_id, "name": name, "object": "model", "owned_by": "openai", "info": info}
 
 
-def metadata_of(
-    principal: Principal, model: Mapping[str, Any], body: Mapping[str, Any], filter_ids: Sequence[str]
-) -> dict[str, Any]:
-    """`__metadata__`, but for the ids of chat and message."""
-    messages = [each for each in body.get("messages") or [] if isinstance(each, Mapping)]
-    asked = [each for each in messages if each.get("role") == "user"]
-    systems = [each["content"] for each in messages if each.get("role") == "system" and each.get("content")]
+def metadata_of(principal: Principal, model: Mapping[str, Any], filter_ids: Sequence[str]) -> dict[str, Any]:
+    """`__metadata__`, but for the ids of chat and message, and what `asked_in` tells."""
     now = time.localtime()
     variables = {
         "{{USER_NAME}}": principal.name,
@@ -68,7 +64,6 @@ def metadata_of(
         "chat_id": "",
         "message_id": "",
         "session_id": None,
-        "user_message": dict(asked[-1]) if asked else None,
         "user_message_id": None,
         "folder_id": None,
         "filter_ids": list(filter_ids),
@@ -80,11 +75,21 @@ def metadata_of(
         "model": dict(model),
         "direct": False,
         "params": {"stream_delta_chunk_size": None, "reasoning_tags": None, "function_calling": "default"},
-        "user_prompt": asked[-1].get("content") if asked else None,
-        "system_prompt": systems[0] if systems else None,
         "sources": [],
         "task": None,
         "task_body": None,
         "user_agent": "",
         "internal": False,
+    }
+
+
+def asked_in(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What `__metadata__` says of a request's messages."""
+    messages = [each for each in body.get("messages") or [] if isinstance(each, Mapping)]
+    asked = [each for each in messages if each.get("role") == "user"]
+    systems = [each["content"] for each in messages if each.get("role") == "system" and each.get("content")]
+    return {
+        "user_message": dict(asked[-1]) if asked else None,
+        "user_prompt": asked[-1].get("content") if asked else None,
+        "system_prompt": systems[0] if systems else None,
     }

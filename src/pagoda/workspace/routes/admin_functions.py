@@ -1,0 +1,90 @@
+"""Functions as administrators see them: their text, switches, settings and packages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import Field
+
+from pagoda.workspace.functions.service import FunctionService, shown
+from pagoda.workspace.requests import Administrator, workspace_of
+from pagoda.workspace.routes.bodies import Body, Done
+
+router = APIRouter(prefix="/api/admin/functions", tags=["functions"])
+
+
+class NewFunction(Body):
+    content: str
+    id: str | None = None
+
+
+class Changes(Body):
+    content: str | None = None
+    name: str | None = Field(None, min_length=1, max_length=200)
+    active: bool | None = None
+    is_global: bool | None = None
+
+
+class Values(Body):
+    values: dict[str, Any]
+
+
+def _service(request: Request) -> FunctionService:
+    return workspace_of(request).functions.service
+
+
+@router.get("", summary="All functions")
+async def list_functions(request: Request, _admin: Administrator) -> dict[str, Any]:
+    service = _service(request)
+    return {
+        "functions": [shown(each) for each in await service.all()],
+        "safe_mode": service.host.safe_mode,
+    }
+
+
+@router.post("", summary="Add a function; it begins inactive")
+async def create_function(request: Request, _admin: Administrator, body: NewFunction) -> dict[str, Any]:
+    return shown(await _service(request).create(body.content, body.id), content=True)
+
+
+@router.get("/{function_id}", summary="A function with its text")
+async def get_function(request: Request, _admin: Administrator, function_id: str) -> dict[str, Any]:
+    return shown(await _service(request).store.get(function_id), content=True)
+
+
+@router.patch("/{function_id}", summary="Change a function")
+async def change_function(
+    request: Request, _admin: Administrator, function_id: str, body: Changes
+) -> dict[str, Any]:
+    service = _service(request)
+    function = await service.store.get(function_id)
+    if body.content is not None and body.content != function.code.content:
+        function = await service.rewrite(function_id, body.content)
+    values = body.model_dump(exclude_none=True, exclude={"content"})
+    if values:
+        function = await service.switch(function_id, **values)
+    return shown(function, content=True)
+
+
+@router.delete("/{function_id}", summary="Remove a function and its settings")
+async def remove_function(request: Request, _admin: Administrator, function_id: str) -> Done:
+    await _service(request).remove(function_id)
+    return Done()
+
+
+@router.get("/{function_id}/valves", summary="Settings of a function: schema and values, without secrets")
+async def get_valves(request: Request, admin: Administrator, function_id: str) -> dict[str, Any]:
+    return await _service(request).valves(function_id, admin)
+
+
+@router.put("/{function_id}/valves", summary="Change the settings of a function")
+async def put_valves(
+    request: Request, admin: Administrator, function_id: str, body: Values
+) -> dict[str, Any]:
+    return await _service(request).save_valves(function_id, body.values, admin)
+
+
+@router.post("/{function_id}/requirements", summary="Install the packages that a function asks for")
+async def install_requirements(request: Request, _admin: Administrator, function_id: str) -> dict[str, str]:
+    return {"output": await _service(request).install_requirements(function_id)}
