@@ -16,9 +16,13 @@ from pagoda.workspace.accounts.users import Users
 from pagoda.workspace.admin.house_settings import HouseSettings
 from pagoda.workspace.chats.folders import Folders
 from pagoda.workspace.chats.listing import ChatList
+from pagoda.workspace.chats.prompts import Prompts
 from pagoda.workspace.chats.search import Search
 from pagoda.workspace.chats.service import Chats
+from pagoda.workspace.chats.sharing import Sharing
+from pagoda.workspace.chats.transfer import Transfer
 from pagoda.workspace.errors import install_error_handler
+from pagoda.workspace.files.service import Files
 from pagoda.workspace.generation.service import Generations
 from pagoda.workspace.models.service import ModelSettings
 from pagoda.workspace.providers.base import Provider
@@ -33,12 +37,16 @@ from pagoda.workspace.routes import (
     auth,
     chats,
     connections,
+    files,
     folders,
     generations,
     me,
     models,
     presets,
+    prompts,
     search,
+    share,
+    transfer,
 )
 from pagoda.workspace.settings import WorkspaceSettings
 from pagoda.workspace.storage.database import Database
@@ -75,6 +83,10 @@ class Workspace:
         self.chat_list = ChatList(self.database)
         self.folders = Folders(self.database)
         self.search = Search(self.database)
+        self.transfer = Transfer(self.database)
+        self.sharing = Sharing(self.database)
+        self.prompts = Prompts(self.database)
+        self.files = Files(self.database, data_dir)
         self.model_settings = ModelSettings(self.database)
         self.connections = Connections(
             self.database, self.sealer, settings.connections, settings.private_connections
@@ -119,6 +131,10 @@ class Workspace:
             chats,
             folders,
             search,
+            transfer,
+            share,
+            prompts,
+            files,
             generations,
             *administration,
         ):

@@ -15,6 +15,7 @@ from pagoda.workspace.storage.tables import Chat, Message
 from pagoda.workspace.storage.values import now_ms
 
 LONGEST_TITLE = 200
+SHARED_LEAF = "shared_leaf"  #: in a chat's meta: where what its link shows ends
 _AT_ONCE = 1000  #: ids in one query; databases have limits
 _TITLE_WORDS = 48  #: characters of a title made of the first words
 _CHANGEABLE = ("title", "folder_id", "pinned", "archived", "leaf_id", "models", "params", "filter_ids")
@@ -186,6 +187,8 @@ class Chats:
                 await session.execute(delete(Message).where(Message.id.in_(part)))
             if chat.leaf_id in gone:
                 chat.leaf_id = message.parent_id
+            if chat.meta.get(SHARED_LEAF) in gone:
+                chat.meta = {**chat.meta, SHARED_LEAF: message.parent_id}
 
     async def end_interrupted(self) -> None:
         """At the start: answers that a server left in the middle are stopped, with what they have."""

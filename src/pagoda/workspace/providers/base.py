@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 LOWEST_PRIORITY = 100  #: of what nobody waits for, such as titles
 
@@ -66,5 +66,16 @@ class Provider(Protocol):
         Deltas hold content, reasoning_content and tool_calls; the last chunks hold finish_reason, then
         `usage` and, from the local engine, `metrics`. Closing the generator stops the answer. Raises
         ProviderError, before or between chunks.
+        """
+        ...
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """What a provider may be beside a Provider: one that knows its models' tokenizers."""
+
+    async def count_tokens(self, text: str, model: str) -> int | None:
+        """How many tokens the model makes of a text, without what a chat template adds. None where it is not
+        known: never an estimate.
         """
         ...

@@ -40,6 +40,10 @@ class FakeProvider:
     async def list_models(self) -> list[ProviderModel]:
         return [ProviderModel(name, name.title(), context_length=8192) for name in self._models]
 
+    async def count_tokens(self, text: str, model: str) -> int | None:
+        """Words; of the first model alone."""
+        return len(text.split()) if model == self._models[0] else None
+
     async def chat(self, body: dict[str, Any], caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
         self.requests.append((body, caller))
         count = 0
