@@ -23,6 +23,8 @@ export const en = {
   'entry.signUp': 'Make an account at {house}',
   'entry.signUp.do': 'Make the account',
   'entry.signUp.approval': 'An administrator approves new accounts before they can be used.',
+  'entry.invited': 'You have been invited. Choose a name and a password.',
+  'entry.invitation.bad': 'This invitation has been used, or has run out. Ask for a new one.',
   'entry.noAccount': 'No account yet?',
   'entry.haveAccount': 'You have an account?',
   'entry.forgotten': 'Password forgotten? An administrator can set a new one.',

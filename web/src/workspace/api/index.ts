@@ -19,7 +19,12 @@ export interface NewAccount {
   password: string;
 }
 export const setUp = (account: NewAccount) => call<Me>('POST', 'api/setup', account);
-export const signUp = (account: NewAccount) => call<Me>('POST', 'api/auth/signup', account);
+/** invitation: the token of a link that an administrator made. */
+export const signUp = (account: NewAccount, invitation: string | null) =>
+  call<Me>('POST', 'api/auth/signup', { ...account, ...(invitation === null ? {} : { invitation }) });
+/** Whom an invitation is for; a null address means whoever has the link. */
+export const getInvitation = (token: string) =>
+  call<{ email: string | null; expires_at: number }>('GET', `api/invitations/${id(token)}`);
 export const signIn = (email: string, password: string) => call<Me>('POST', 'api/auth/login', { email, password });
 export const signOut = () => call<unknown>('POST', 'api/auth/logout');
 

@@ -16,6 +16,8 @@ export interface Config {
   locale: string | null;
   signup: 'open' | 'approval' | 'invitation' | 'closed';
   setup_required: boolean;
+  /** False: everybody who comes is the one user of the house. */
+  auth: boolean;
   default_models: string[];
   user: Me | null;
 }

@@ -17,6 +17,11 @@ export function parseRoute(search: string): Route {
   return { name: 'chat', id: id !== null && /^[\w-]{1,64}$/.test(id) ? id : null };
 }
 
+/** The token of a link that invites; null for any other address. */
+export function invitationOf(search: string): string | null {
+  return new URLSearchParams(search).get('invitation') || null;
+}
+
 /** The relative address of a route: "?chat=…", or "./" without its last part for a new chat. */
 export function addressOf(route: Route, pathname: string): string {
   if (route.name === 'admin') {
