@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Event = dict[str, Any]
@@ -29,6 +29,10 @@ class AnswerBuilder:
         self._first: float | None = None
         self._reasoning_began: float | None = None
         self._calls: dict[int, int] = {}  # a call's index -> its part
+
+    def go_on(self, parts: Sequence[dict[str, Any]]) -> None:
+        """What is there already; new text goes on where it ends."""
+        self.parts = [dict(part) for part in parts]
 
     def take(self, chunk: dict[str, Any]) -> list[Event]:
         """The events of one chat.completion.chunk; what is not understood is left out."""

@@ -3,44 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
+from pagoda.workspace.errors import WorkspaceError
 from pagoda.workspace.storage.tables import Message
 
-#: parameters of a chat that go to the model as they are
-PARAMETERS = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "max_tokens",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-    "seed",
-    "stop",
-    "reasoning_effort",
-    "chat_template_kwargs",
-)
+
+class Attachments(Protocol):
+    """What images and files become for a model."""
+
+    async def contents(self, user_id: str, parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """OpenAI's content parts of stored ones of the types image and file. Raises WorkspaceError."""
+        ...
 
 
-def chat_body(model: str, branch: Sequence[Message], params: Mapping[str, Any]) -> dict[str, Any]:
-    """The request that answers the last message of a branch. What a model thought is not sent back."""
-    messages: list[dict[str, Any]] = []
-    if system := str(params.get("system") or "").strip():
-        messages.append({"role": "system", "content": system})
+async def chat_messages(
+    branch: Sequence[Message], system: str, user_id: str, attachments: Attachments | None
+) -> list[dict[str, Any]]:
+    """A system prompt and a branch. What a model thought is not sent back. Raises WorkspaceError."""
+    messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     for message in branch:
-        messages += said(message)
-    wanted = {name: params[name] for name in PARAMETERS if params.get(name) is not None}
+        if message.role == "user":
+            messages.append({"role": "user", "content": await _asked(message.parts, user_id, attachments)})
+        else:
+            messages += answered(message.parts)
+    return messages
+
+
+def chat_body(model: str, messages: list[dict[str, Any]], params: Mapping[str, Any]) -> dict[str, Any]:
+    """params: as `Setup.merged` gives them."""
+    wanted = {name: value for name, value in params.items() if name != "system"}
     return {"model": model, "messages": messages, **wanted}
 
 
 def said(message: Message) -> list[dict[str, Any]]:
-    """One stored message as a chat request has it; nothing for an answer that holds nothing."""
-    text = "\n\n".join(part["text"] for part in message.parts if part["type"] == "text")
+    """A stored message by its text, without attachments."""
     if message.role == "user":
-        return [{"role": "user", "content": text}]
-    calls = [part for part in message.parts if part["type"] == "tool_call"]
+        return [{"role": "user", "content": _text(message.parts)}]
+    return answered(message.parts)
+
+
+def answered(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A stored answer as a chat request has it; nothing for one that holds nothing."""
+    text = _text(parts)
+    calls = [part for part in parts if part["type"] == "tool_call"]
     if not text and not calls:
         return []
     answer: dict[str, Any] = {"role": "assistant", "content": text}
@@ -59,3 +65,22 @@ def said(message: Message) -> list[dict[str, Any]]:
             for part in calls
         ]
     return [answer, *results]
+
+
+async def _asked(
+    parts: Sequence[Mapping[str, Any]], user_id: str, attachments: Attachments | None
+) -> str | list[dict[str, Any]]:
+    attached = [part for part in parts if part["type"] in ("image", "file")]
+    text = _text(parts)
+    if not attached:
+        return text
+    if attachments is None:
+        raise WorkspaceError(400, "This server takes no attachments.", param="parts")
+    contents = await attachments.contents(user_id, attached)
+    if all(part.get("type") == "text" for part in contents):  # as models without eyes expect it
+        return "\n\n".join([*(part["text"] for part in contents), *([text] if text else [])])
+    return [*contents, *([{"type": "text", "text": text}] if text else [])]
+
+
+def _text(parts: Sequence[Mapping[str, Any]]) -> str:
+    return "\n\n".join(str(part["text"]) for part in parts if part["type"] == "text")

@@ -11,17 +11,51 @@ from pagoda.workspace.storage.tables import Message
 
 
 class Run:
-    """Events have numbers from 1 on. Who comes late, or comes back, gets all after the last one seen."""
+    """Events have numbers from 1 on. Who comes late, or comes back, gets all after the last one seen.
 
-    def __init__(self, run_id: str, user_id: str, message: Message) -> None:
+    is_stored: whether the message lies in the database; a temporary chat's does not.
+    """
+
+    def __init__(self, run_id: str, user_id: str, message: Message, *, is_stored: bool = True) -> None:
         self.id = run_id
         self.user_id = user_id
         self.message = message
+        self.is_stored = is_stored
         self.builder = AnswerBuilder()
         self.ended = False
         self.task: asyncio.Task[None] | None = None
+        self._stage = "new"  # then running, stopping, finishing
         self._events: list[Event] = []
         self._news = asyncio.Event()
+
+    def begin(self) -> None:
+        """The task runs and may be cancelled from now on. Raises CancelledError for one stopped before."""
+        if self._stage == "stopping":
+            raise asyncio.CancelledError
+        self._stage = "running"
+
+    def finish(self) -> None:
+        """What is left to do is writing down, which is not stopped."""
+        self._stage = "finishing"
+
+    def stop(self) -> None:
+        """Ends the answer with what it has, in a moment; once is enough."""
+        if self._stage == "running" and self.task is not None:
+            self.task.cancel()
+        if self._stage in ("new", "running"):
+            self._stage = "stopping"
+
+    @property
+    def chat_id(self) -> str | None:
+        """None for a temporary chat."""
+        return self.message.chat_id if self.is_stored else None
+
+    def live(self, context_length: int | None) -> Event:
+        """How far it is, and how much of the context it takes."""
+        event = self.builder.live()
+        counts = (event["prompt_tokens"], event["completion_tokens"])
+        used = None if None in counts else sum(counts)
+        return {**event, "context_used": used, "context_length": context_length}
 
     def tell(self, *events: Event) -> None:
         """Appends events and wakes who waits."""

@@ -1,32 +1,31 @@
-"""Starts answers, keeps them going, writes them down, and stops them."""
+"""Starts answers, keeps them going, and stops them."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pagoda.workspace.accounts.principal import Principal
-from pagoda.workspace.chats.service import Chats, text_of
+from pagoda.workspace.chats.service import Chats
 from pagoda.workspace.errors import WorkspaceError, not_found
-from pagoda.workspace.generation.hooks import AnswerHooks
-from pagoda.workspace.generation.prompt import chat_body
+from pagoda.workspace.generation.answering import Answering, Asked
+from pagoda.workspace.generation.prompt import Attachments, chat_body, chat_messages
 from pagoda.workspace.generation.run import Run, shown
-from pagoda.workspace.providers.base import Caller, ProviderError
-from pagoda.workspace.providers.registry import Providers
+from pagoda.workspace.generation.tabs import Tabs
+from pagoda.workspace.providers.registry import Providers, Resolved
 from pagoda.workspace.storage.database import Database
-from pagoda.workspace.storage.tables import Message, UsageEvent
+from pagoda.workspace.storage.tables import Message
 from pagoda.workspace.storage.values import new_id
 
-SAVE_SECONDS = 1.0  #: so much text is lost at most when the server is killed
 KEEP_SECONDS = 60.0  #: how long an ended run can be watched from its beginning
+MOST_KEPT = 1000  #: ended runs; beyond them the oldest go earlier
 MOST_MODELS = 8  #: side by side
+MOST_RUNS = 16  #: of one user at once
 
-_log = logging.getLogger(__name__)
+#: told when an answer has ended and is written down
+Ended = Callable[[Run, Asked], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +37,29 @@ class Started:
 
 
 class Generations:
-    """All answers in the making. They belong to the server, not to the page that asked."""
+    """All answers in the making. They belong to the server, not to the page that asked.
 
-    def __init__(self, database: Database, chats: Chats, providers: Providers) -> None:
-        self._db = database
+    attachments: what files become for a model; None while there are none. ended: told of every answer.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        chats: Chats,
+        providers: Providers,
+        tabs: Tabs | None = None,
+        *,
+        most_runs: int = MOST_RUNS,
+    ) -> None:
+        self.answering = Answering(database, chats, providers)
+        self.attachments: Attachments | None = None
+        self.ended: Ended | None = None
         self._chats = chats
         self._providers = providers
+        self._tabs = tabs or Tabs()
+        self._most_runs = most_runs
         self._runs: dict[str, Run] = {}
-        self.hooks: AnswerHooks | None = None  #: plugin functions, where there are any
+        self._kept: list[str] = []
 
     async def start(
         self,
@@ -58,13 +72,8 @@ class Generations:
         params: Mapping[str, Any],
         filter_ids: Sequence[str] = (),
     ) -> Started:
-        """Asks (`parts`), or answers the message `parent_id` again. filter_ids: of the filters with a switch,
-        those that are on. Raises WorkspaceError.
-        """
-        if not 1 <= len(models) <= MOST_MODELS:
-            raise WorkspaceError(400, f"Choose 1 to {MOST_MODELS} models.", param="models")
-        for model in models:
-            await self._providers.check(principal, model)
+        """Asks (`parts`), or answers the message `parent_id` again. Raises WorkspaceError."""
+        resolved = await self._resolve(principal, models, params)
         question = None
         if parts is not None:
             question = await self._chats.add_question(principal.id, chat_id, parent_id, parts)
@@ -74,15 +83,61 @@ class Generations:
         answers = await self._chats.add_answers(principal.id, chat_id, parent_id, models)
         branch, _, _ = await self._chats.line(principal.id, chat_id, leaf_id=answers[0].id)
         runs = []
-        for answer in answers:
+        for answer, found in zip(answers, resolved, strict=True):
             run = Run(new_id(), principal.id, answer)
-            self._runs[run.id] = run
-            body = chat_body(answer.model_id or "", branch[:-1], params)
-            run.tell({"type": "start", "message": shown(answer)})
-            work = self._answer(run, principal, body, filter_ids)
-            run.task = asyncio.create_task(work, name=f"answer {run.id}")
-            runs.append(run)
+            runs.append(self._begin(run, principal, found, branch[:-1], params, filter_ids))
         return Started(question, runs)
+
+    async def go_on(
+        self,
+        principal: Principal,
+        chat_id: str,
+        message_id: str,
+        *,
+        params: Mapping[str, Any],
+        filter_ids: Sequence[str] = (),
+    ) -> Run:
+        """Goes on writing an answer that ended early, in its own message. Raises WorkspaceError."""
+        branch, _, _ = await self._chats.line(principal.id, chat_id, leaf_id=message_id)
+        place = next(i for i, each in enumerate(branch) if each.id == message_id)
+        branch, message = branch[: place + 1], branch[place]
+        if message.role != "assistant" or not message.parts or message.parts[-1]["type"] != "text":
+            raise WorkspaceError(
+                400, "Only an answer that has begun to speak can go on; answer again.", param="continue_id"
+            )
+        if any(run.message.id == message_id for run in self.running(principal.id, chat_id)):
+            raise WorkspaceError(409, "This answer is being written now.", kind="conflict")
+        [found] = await self._resolve(principal, [message.model_id or ""], params)
+        message.status, message.error = "streaming", None
+        await self._chats.save_answer(message)
+        run = Run(new_id(), principal.id, message)
+        run.builder.go_on(message.parts)
+        return self._begin(run, principal, found, branch, params, filter_ids, goes_on=True)
+
+    async def start_temporary(
+        self,
+        principal: Principal,
+        *,
+        messages: Sequence[Mapping[str, Any]],
+        models: Sequence[str],
+        params: Mapping[str, Any],
+        filter_ids: Sequence[str] = (),
+    ) -> list[Run]:
+        """Answers messages ({role, parts}) of which nothing is kept. Raises WorkspaceError."""
+        if not principal.may("chat.temporary"):
+            raise WorkspaceError(403, "Your account may not have temporary chats.", kind="permission")
+        if not messages or messages[-1]["role"] != "user":
+            raise WorkspaceError(400, "The last message has to be a question.", param="messages")
+        resolved = await self._resolve(principal, models, params)
+        branch = [Message(role=each["role"], parts=list(each["parts"])) for each in messages]
+        runs = []
+        for model, found in zip(models, resolved, strict=True):
+            answer = Message(
+                id=new_id(), role="assistant", model_id=model, status="streaming", parts=[], text="", meta={}
+            )
+            run = Run(new_id(), principal.id, answer, is_stored=False)
+            runs.append(self._begin(run, principal, found, branch, params, filter_ids))
+        return runs
 
     def find(self, user_id: str, run_id: str) -> Run:
         """Raises WorkspaceError 404."""
@@ -91,116 +146,108 @@ class Generations:
             raise not_found("answer in the making")
         return run
 
-    def running(self, user_id: str, chat_id: str) -> list[Run]:
-        """A chat's answers that are being made now."""
+    def running(self, user_id: str, chat_id: str | None = None) -> list[Run]:
+        """Answers that are being made now, of a user or of one chat."""
         return [
             run
             for run in self._runs.values()
-            if run.user_id == user_id and run.message.chat_id == chat_id and not run.ended
+            if run.user_id == user_id and not run.ended and (chat_id is None or run.chat_id == chat_id)
         ]
 
     def running_chats(self, user_id: str) -> set[str]:
-        """Which of a user's chats have answers that are being made now."""
-        return {
-            run.message.chat_id for run in self._runs.values() if run.user_id == user_id and not run.ended
-        }
+        """The chats in which something is being answered now."""
+        return {run.chat_id for run in self.running(user_id) if run.chat_id is not None}
 
     def stop(self, user_id: str, run_id: str) -> None:
         """Ends an answer with what it has. Raises WorkspaceError 404."""
-        run = self.find(user_id, run_id)
-        if run.task is not None and not run.ended:
-            run.task.cancel()
+        self.find(user_id, run_id).stop()
+
+    async def stop_chat(self, user_id: str, chat_id: str) -> None:
+        """Ends everything that is being answered in a chat, and waits for it."""
+        await self._stop(self.running(user_id, chat_id))
 
     async def shutdown(self) -> None:
         """Stops everything and writes it down."""
-        tasks = [run.task for run in self._runs.values() if run.task is not None and not run.ended]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._stop([run for run in self._runs.values() if not run.ended])
 
-    async def _answer(
-        self, run: Run, principal: Principal, body: dict[str, Any], filter_ids: Sequence[str]
+    async def _resolve(
+        self, principal: Principal, models: Sequence[str], params: Mapping[str, Any]
+    ) -> list[Resolved]:
+        """Who answers. Raises WorkspaceError for what may not be asked."""
+        if not 1 <= len(models) <= MOST_MODELS:
+            raise WorkspaceError(400, f"Choose 1 to {MOST_MODELS} models.", param="models")
+        if len(models) > 1 and not principal.may("chat.several_models"):
+            raise WorkspaceError(403, "Your account may ask one model at a time.", kind="permission")
+        if params and not principal.may("chat.params"):
+            raise WorkspaceError(403, "Your account may not set parameters.", kind="permission")
+        if len(self.running(principal.id)) + len(models) > self._most_runs:
+            raise WorkspaceError(
+                429, f"At most {self._most_runs} answers are written for you at once.", kind="rate_limit"
+            )
+        return [await self._providers.resolve(principal, model) for model in models]
+
+    def _begin(
+        self,
+        run: Run,
+        principal: Principal,
+        found: Resolved,
+        branch: Sequence[Message],
+        params: Mapping[str, Any],
+        filter_ids: Sequence[str],
+        *,
+        goes_on: bool = False,
+    ) -> Run:
+        self._runs[run.id] = run
+        run.tell({"type": "start", "message": shown(run.message)})
+        made = self._make(run, principal, found, branch, params, tuple(filter_ids), goes_on)
+        run.task = asyncio.create_task(made, name=f"answer {run.id}")
+        self._announce(run)
+        return run
+
+    async def _make(
+        self,
+        run: Run,
+        principal: Principal,
+        found: Resolved,
+        branch: Sequence[Message],
+        params: Mapping[str, Any],
+        filter_ids: tuple[str, ...],
+        goes_on: bool,
     ) -> None:
-        saver = asyncio.create_task(self._save_while_it_grows(run))
-        status, error = "done", None
-        try:
-            around = None if self.hooks is None else await self.hooks.begin(run, principal, body, filter_ids)
-            ask = partial(self._ask, run, principal)
-            async with aclosing(ask(body) if around is None else around.chat(body, ask)) as chunks:
-                async for chunk in chunks:
-                    if events := run.builder.take(chunk):
-                        run.tell(*events, run.builder.live())
-        except asyncio.CancelledError:
-            status = "stopped"
-        except ProviderError as failure:
-            status, error = "failed", {"message": str(failure), "kind": failure.kind}
-        except WorkspaceError as failure:
-            status, error = "failed", {"message": str(failure), "kind": failure.kind}
-        except Exception:
-            _log.exception("an answer failed")
-            status, error = "failed", {"message": "The server failed on this answer; its log says why."}
-        finally:
-            saver.cancel()
-        await asyncio.shield(self._finish(run, principal, status, error))
+        merged = found.setup.merged(params)
 
-    async def _ask(
-        self, run: Run, principal: Principal, body: dict[str, Any]
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        """The chunks of the model that `body` names. Raises ProviderError, WorkspaceError."""
-        found = await self._providers.resolve(principal, body["model"])
-        caller = Caller(principal.id, cache_salt="", request_id=run.id)
-        async with aclosing(found.provider.chat({**body, "model": found.model.id}, caller)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        async def body() -> dict[str, Any]:
+            system = merged.get("system", "")
+            messages = await chat_messages(branch, system, principal.id, self.attachments)
+            asked_for = chat_body(found.id, messages, merged)
+            if goes_on and found.is_local:
+                asked_for |= {"continue_final_message": True, "add_generation_prompt": False}
+            return asked_for
 
-    async def _finish(
-        self, run: Run, principal: Principal, status: str, error: dict[str, Any] | None
-    ) -> None:
-        builder, message = run.builder, run.message
-        last = builder.finish()
-        message.status, message.error = status, error
-        message.usage, message.timing = builder.usage, builder.timing()
-        message.timing["finish_reason"] = builder.finish_reason
-        self._write_parts(run)
-        await self._chats.save_answer(message)
-        await self._count(principal, message)
-        kind = "failed" if status == "failed" else "done"
-        run.end(*last, {"type": kind, "message": shown(message), **({"error": error} if error else {})})
+        asked = Asked(principal, found, body, filter_ids)
+        await self.answering.make(run, asked)
+        self._kept.append(run.id)
         asyncio.get_running_loop().call_later(KEEP_SECONDS, self._runs.pop, run.id, None)
+        if len(self._kept) > MOST_KEPT:
+            self._runs.pop(self._kept.pop(0), None)
+        self._announce(run)
+        if self.ended is not None:
+            self.ended(run, asked)
 
-    async def _count(self, principal: Principal, message: Message) -> None:
-        usage, timing = message.usage, message.timing or {}
-        if not usage:
-            return
-        first = timing.get("time_to_first_token")
-        details = usage.get("completion_tokens_details") or {}
-        event = UsageEvent(
-            user_id=principal.id,
-            model_id=message.model_id or "",
-            source="page",
-            chat_id=message.chat_id,
-            prompt_tokens=usage.get("prompt_tokens") or 0,
-            cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
-            completion_tokens=usage.get("completion_tokens") or 0,
-            reasoning_tokens=details.get("reasoning_tokens") or 0,
-            ttft_ms=None if first is None else int(first * 1000),
-            duration_ms=int(timing["seconds"] * 1000),
-        )
-        async with self._db.write() as session:
-            session.add(event)
-
-    async def _save_while_it_grows(self, run: Run) -> None:
-        known = 0
-        while True:
-            await asyncio.sleep(SAVE_SECONDS)
-            size = sum(len(part.get("text") or part.get("arguments") or "") for part in run.builder.parts)
-            if size != known:
-                known = size
-                self._write_parts(run)
-                await self._chats.save_answer(run.message)
+    def _announce(self, run: Run) -> None:
+        """Tells the user's other tabs."""
+        if run.chat_id is not None:
+            event = {
+                "type": "chat",
+                "id": run.chat_id,
+                "message_id": run.message.id,
+                "running": not run.ended,
+            }
+            self._tabs.publish(run.user_id, event)
 
     @staticmethod
-    def _write_parts(run: Run) -> None:
-        # Copies, or else the database would not see that they have changed.
-        run.message.parts = [dict(part) for part in run.builder.parts]
-        run.message.text = text_of(run.message.parts)
+    async def _stop(runs: Sequence[Run]) -> None:
+        for run in runs:
+            run.stop()
+        tasks = [run.task for run in runs if run.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
