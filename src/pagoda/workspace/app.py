@@ -16,9 +16,13 @@ from pagoda.workspace.accounts.users import Users
 from pagoda.workspace.admin.house_settings import HouseSettings
 from pagoda.workspace.chats.folders import Folders
 from pagoda.workspace.chats.listing import ChatList
+from pagoda.workspace.chats.prompts import Prompts
 from pagoda.workspace.chats.search import Search
 from pagoda.workspace.chats.service import Chats
+from pagoda.workspace.chats.sharing import Sharing
+from pagoda.workspace.chats.transfer import Transfer
 from pagoda.workspace.errors import install_error_handler
+from pagoda.workspace.files.service import Files
 from pagoda.workspace.generation.service import Generations
 from pagoda.workspace.generation.tabs import Tabs
 from pagoda.workspace.models.service import ModelSettings
@@ -35,12 +39,16 @@ from pagoda.workspace.routes import (
     chats,
     connections,
     events,
+    files,
     folders,
     generations,
     me,
     models,
     presets,
+    prompts,
     search,
+    share,
+    transfer,
 )
 from pagoda.workspace.settings import WorkspaceSettings
 from pagoda.workspace.storage.database import Database
@@ -77,6 +85,10 @@ class Workspace:
         self.chat_list = ChatList(self.database)
         self.folders = Folders(self.database)
         self.search = Search(self.database)
+        self.transfer = Transfer(self.database)
+        self.sharing = Sharing(self.database)
+        self.prompts = Prompts(self.database)
+        self.files = Files(self.database, data_dir)
         self.model_settings = ModelSettings(self.database)
         self.connections = Connections(
             self.database, self.sealer, settings.connections, settings.private_connections
@@ -112,5 +124,23 @@ class Workspace:
         app.state.workspace = self
         install_error_handler(app)
         administration = (admin_users, admin_groups, admin_house)
-        for routes in (auth, me, models, events, connections, presets, admin_connections, admin_models, chats, folders, search, generations, *administration):
+        for routes in (
+            auth,
+            me,
+            models,
+            events,
+            connections,
+            presets,
+            admin_connections,
+            admin_models,
+            chats,
+            folders,
+            search,
+            transfer,
+            share,
+            prompts,
+            files,
+            generations,
+            *administration,
+        ):
             app.include_router(routes.router)
