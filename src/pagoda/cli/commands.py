@@ -19,6 +19,9 @@ COMMANDS = (
     "pull",
     "list",
     "inspect",
+    "user",
+    "backup",
+    "restore",
     "doctor",
     "collect-env",
 )
@@ -44,6 +47,8 @@ class _Commands(TyperGroup):
             app.command(name=cmd_name, help=_OWN_GRAMMAR[cmd_name])(_run_elsewhere)
         else:
             module = import_module(f"pagoda.cli.{cmd_name.replace('-', '_')}")
+            if hasattr(module, "app"):  # a command with commands of its own
+                return get_command(module.app)
             app.command(name=cmd_name)(module.command)
         return get_command(app)
 

@@ -24,6 +24,8 @@ _USER_ERRORS = (
     ("pagoda.engine.async_llm", "PromptError"),
     ("pagoda.engine.async_llm", "RequestFailedError"),
     ("pagoda.text.chat_template", "TemplateError"),
+    ("pagoda.workspace.errors", "WorkspaceError"),
+    ("pagoda.workspace.storage.database", "DatabaseError"),
 )
 
 

@@ -30,6 +30,7 @@ from pagoda.workspace.providers.base import Provider
 from pagoda.workspace.providers.connections import Connections
 from pagoda.workspace.providers.registry import Providers
 from pagoda.workspace.routes import (
+    admin_backup,
     admin_connections,
     admin_groups,
     admin_house,
@@ -73,6 +74,7 @@ class Workspace:
         passwords: Passwords | None = None,
     ) -> None:
         self.version = version
+        self.data_dir = data_dir
         self.database = Database.open(settings.database_url, data_dir)
         self.sealer = Sealer(data_dir, settings.secret_key)
         self.house_settings = HouseSettings(self.database, settings)
@@ -123,7 +125,7 @@ class Workspace:
         """Adds the routes; before the one that serves the page."""
         app.state.workspace = self
         install_error_handler(app)
-        administration = (admin_users, admin_groups, admin_house)
+        administration = (admin_users, admin_groups, admin_house, admin_backup)
         for routes in (
             auth,
             me,

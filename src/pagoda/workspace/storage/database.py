@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, event, make_url, text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from pagoda.workspace.storage.values import to_json
@@ -62,6 +69,12 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.url.get_backend_name() == "sqlite"
 
+    def make_file(self) -> None:
+        """Makes SQLite's file where there is none, for its owner alone: it holds all chats. OSError."""
+        name = self.url.database
+        if self.is_sqlite and name and name != ":memory:":
+            os.close(os.open(name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+
     @property
     def writer(self) -> AsyncEngine:
         """For migrations and backups."""
@@ -82,6 +95,14 @@ class Database:
             return
         async with self._turn, self._writers.begin() as session:
             yield session
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which everything is read as it was at one moment."""
+        async with self._reader.connect() as connection:
+            if not self.is_sqlite:  # whose transactions are so anyway
+                await connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
 
     async def take_turns(self, session: AsyncSession, matter: str) -> None:
         """Lets one writer at a time go on in a matter until its session ends, for what is checked and then

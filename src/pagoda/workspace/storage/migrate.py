@@ -24,7 +24,7 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 _REVISION = re.compile(r"(\d{4})_\w+\.py")
 _LOCK = 0x7061676F6461  # of PostgreSQL's advisory locks: two servers do not upgrade at once
 #: as Alembic makes it
-_VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+VERSION_TABLE = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 
 
 def revisions() -> list[str]:
@@ -36,6 +36,7 @@ def revisions() -> list[str]:
 async def prepare(database: Database) -> None:
     """Makes or upgrades the tables. Raises DatabaseError for an unknown or unreachable database."""
     try:
+        database.make_file()
         if await _make_or_check(database):
             return
         await _upgrade(database)
@@ -57,18 +58,18 @@ async def _make_or_check(database: Database) -> bool:
 
 def _make(connection: Connection, head: str) -> None:
     Base.metadata.create_all(connection)
-    _VERSION.create(connection)
-    connection.execute(insert(_VERSION).values(version_num=head))
+    VERSION_TABLE.create(connection)
+    connection.execute(insert(VERSION_TABLE).values(version_num=head))
 
 
 def _current(connection: Connection) -> str | None:
     """The database's revision; None where it is empty. Raises DatabaseError for one of others' making."""
     tables = set(inspect(connection).get_table_names())
-    if not tables & {_VERSION.name, *Base.metadata.tables}:
+    if not tables & {VERSION_TABLE.name, *Base.metadata.tables}:
         return None
     found = None
-    if _VERSION.name in tables:
-        found = connection.execute(select(_VERSION.c.version_num)).scalar()
+    if VERSION_TABLE.name in tables:
+        found = connection.execute(select(VERSION_TABLE.c.version_num)).scalar()
     if found not in revisions():
         raise DatabaseError(
             f"the workspace's database has the schema {found or 'of another program'}, which this "
