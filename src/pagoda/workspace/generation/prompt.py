@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from pagoda.workspace.accounts.principal import Principal
 from pagoda.workspace.errors import WorkspaceError
+from pagoda.workspace.providers.registry import Resolved
 from pagoda.workspace.storage.tables import Message
 
 
 class Attachments(Protocol):
     """What images and files become for a model."""
+
+    async def checked(
+        self, principal: Principal, parts: Sequence[dict[str, Any]], models: Sequence[Resolved]
+    ) -> list[dict[str, Any]]:
+        """The parts of a question as they are kept. Raises WorkspaceError."""
+        ...
 
     async def contents(self, user_id: str, parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """OpenAI's content parts of stored ones of the types image and file. Raises WorkspaceError."""

@@ -76,6 +76,7 @@ class Generations:
         resolved = await self._resolve(principal, models, params)
         question = None
         if parts is not None:
+            parts = await self._checked(principal, parts, resolved)
             question = await self._chats.add_question(principal.id, chat_id, parent_id, parts)
             parent_id = question.id
         if parent_id is None:
@@ -129,7 +130,10 @@ class Generations:
         if not messages or messages[-1]["role"] != "user":
             raise WorkspaceError(400, "The last message has to be a question.", param="messages")
         resolved = await self._resolve(principal, models, params)
-        branch = [Message(role=each["role"], parts=list(each["parts"])) for each in messages]
+        branch = [
+            Message(role=each["role"], parts=await self._checked(principal, list(each["parts"]), resolved))
+            for each in messages
+        ]
         runs = []
         for model, found in zip(models, resolved, strict=True):
             answer = Message(
@@ -185,6 +189,15 @@ class Generations:
                 429, f"At most {self._most_runs} answers are written for you at once.", kind="rate_limit"
             )
         return [await self._providers.resolve(principal, model) for model in models]
+
+    async def _checked(
+        self, principal: Principal, parts: list[dict[str, Any]], models: Sequence[Resolved]
+    ) -> list[dict[str, Any]]:
+        if all(part["type"] == "text" for part in parts):
+            return parts
+        if self.attachments is None:
+            raise WorkspaceError(400, "This server takes no attachments.", param="parts")
+        return await self.attachments.checked(principal, parts, models)
 
     def _begin(
         self,

@@ -80,7 +80,9 @@ async def change_chat(
 
 @router.delete("/chats/{chat_id}", summary="Delete a chat")
 async def delete_chat(request: Request, principal: SignedIn, chat_id: str) -> Done:
-    await workspace_of(request).chats.delete(principal.id, chat_id)
+    workspace = workspace_of(request)
+    await workspace.generations.stop_chat(principal.id, chat_id)
+    await workspace.chats.delete(principal.id, chat_id)
     return Done()
 
 
