@@ -80,7 +80,7 @@ def create_app(
         app.include_router(docs_router())
     for part in parts:
         part.install(app)
-    app.include_router(web_router(settings.web_dir))
+    app.include_router(web_router(settings.web_dir, settings.web_page))
     if settings.api_keys:
         app.add_middleware(
             ApiKeyMiddleware,

@@ -169,6 +169,7 @@ def server_settings(options: ServiceOptions, model: LocalModel) -> ServerSetting
         model_root=str(model.path),
         data_dir=pagoda_home(),
         web_dir=web_dir() if options.web else None,
+        web_page="workspace.html" if options.workspace else "index.html",
     )
 
 
