@@ -21,6 +21,7 @@ from tests.workspace import postgres
 
 from pagoda.workspace.accounts.passwords import Passwords
 from pagoda.workspace.app import Workspace
+from pagoda.workspace.functions.context import TokenCounter
 from pagoda.workspace.providers.fake import Answer, FakeProvider
 from pagoda.workspace.settings import WorkspaceSettings
 from pagoda.workspace.storage.database import Database
@@ -64,14 +65,18 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    folder: Path, answer: Answer = words, settings: WorkspaceSettings | None = None, **provider: object
+    folder: Path,
+    answer: Answer = words,
+    settings: WorkspaceSettings | None = None,
+    tokens: TokenCounter | None = None,
+    **provider: object,
 ) -> AsyncIterator[House]:
     fake = FakeProvider(answer, **provider)  # type: ignore[arg-type]
     cheap = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     settings = settings or WorkspaceSettings(default_role="user")
     if settings.database_url is None:
         settings = dataclasses.replace(settings, database_url=os.environ.get("DATABASE_URL"))
-    workspace = Workspace(settings, folder, [fake], "test", passwords=cheap)
+    workspace = Workspace(settings, folder, [fake], "test", passwords=cheap, tokens=tokens)
     await workspace.start()
     try:
         yield House(workspace, fake)

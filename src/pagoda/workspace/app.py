@@ -23,8 +23,11 @@ from pagoda.workspace.chats.sharing import Sharing
 from pagoda.workspace.chats.transfer import Transfer
 from pagoda.workspace.errors import install_error_handler
 from pagoda.workspace.files.service import Files
+from pagoda.workspace.functions.assembly import Functions
+from pagoda.workspace.functions.context import TokenCounter
 from pagoda.workspace.generation.service import Generations
 from pagoda.workspace.generation.tabs import Tabs
+from pagoda.workspace.generation.tasks import Tasks
 from pagoda.workspace.models.service import ModelSettings
 from pagoda.workspace.providers.base import Provider
 from pagoda.workspace.providers.connections import Connections
@@ -32,6 +35,7 @@ from pagoda.workspace.providers.registry import Providers
 from pagoda.workspace.routes import (
     admin_backup,
     admin_connections,
+    admin_functions,
     admin_groups,
     admin_house,
     admin_models,
@@ -42,6 +46,7 @@ from pagoda.workspace.routes import (
     events,
     files,
     folders,
+    functions,
     generations,
     me,
     models,
@@ -61,7 +66,7 @@ class Workspace:
     """Everything behind /api. `start` before the first request, `stop` after the last.
 
     data_dir: where its files lie; the server has it to itself. version: of the package, shown in the page.
-    passwords: how they are hashed.
+    passwords: how they are hashed. tokens: tokenizers of the models that this server runs, for functions.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Workspace:
         version: str,
         *,
         passwords: Passwords | None = None,
+        tokens: TokenCounter | None = None,
     ) -> None:
         self.version = version
         self.data_dir = data_dir
@@ -98,6 +104,21 @@ class Workspace:
         self.providers = Providers(providers, self.connections, self.model_settings)
         self.tabs = Tabs()
         self.generations = Generations(self.database, self.chats, self.providers, self.tabs)
+        self.tasks = Tasks(self.database, self.chats, self.providers, self.tabs, lambda: self.settings)
+        self.generations.ended = self.tasks.ended
+        self.functions = Functions(
+            self.database,
+            self.sealer,
+            self.chats,
+            self.providers,
+            data_dir,
+            version,
+            tabs=self.tabs,
+            tokens=tokens,
+            safe_mode=settings.safe_mode,
+            execute=lambda: self.settings.functions_execute,
+        )
+        self.functions.install(self.generations)
 
     @property
     def settings(self) -> WorkspaceSettings:
@@ -118,14 +139,16 @@ class Workspace:
         """Ends what runs and writes it down."""
         self.tabs.close_all()
         await self.generations.shutdown()
+        await self.tasks.stop()
         await self.connections.stop()
+        await self.functions.stop()
         await self.database.close()
 
     def install(self, app: FastAPI) -> None:
         """Adds the routes; before the one that serves the page."""
         app.state.workspace = self
         install_error_handler(app)
-        administration = (admin_users, admin_groups, admin_house, admin_backup)
+        administration = (admin_users, admin_groups, admin_house, admin_functions, admin_backup)
         for routes in (
             auth,
             me,
@@ -143,6 +166,7 @@ class Workspace:
             prompts,
             files,
             generations,
+            functions,
             *administration,
         ):
             app.include_router(routes.router)

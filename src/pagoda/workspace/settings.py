@@ -44,7 +44,7 @@ class WorkspaceSettings:
     database_url: None for SQLite in the data folder. secret_key: what saved secrets are sealed with; None for
     a key file in the data folder. private_connections: whether users' own connections may call private
     networks. functions_execute: whether plugin functions may run scripts in the page. safe_mode: no plugin
-    function is loaded. connections: those of the environment. locked: the variables that the environment sets.
+    function is loaded. connections: those of the environment. locked: variables that it sets.
     """
 
     name: str = _setting("WEBUI_NAME", TEXT, "Pagoda")

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pagoda.workspace.chats.service import Chats
+from pagoda.workspace.functions.actions import Actions
 from pagoda.workspace.functions.answers import HouseAnswers
 from pagoda.workspace.functions.context import NoTabs, Tabs, TokenCounter
 from pagoda.workspace.functions.host import FunctionHost
+from pagoda.workspace.functions.house_questions import HouseQuestions
 from pagoda.workspace.functions.messages import Limits
 from pagoda.workspace.functions.page import PageFunctions
+from pagoda.workspace.functions.pipe_provider import PipeProvider
 from pagoda.workspace.functions.service import FunctionService
 from pagoda.workspace.functions.store import FunctionStore
 from pagoda.workspace.generation.service import Generations
@@ -42,19 +45,21 @@ class Functions:
         limits: Limits | None = None,
     ) -> None:
         tabs = tabs or NoTabs()
-        answers = HouseAnswers(tabs, tokens, execute=execute)
+        house = HouseQuestions(database, chats, providers)
+        answers = HouseAnswers(tabs, tokens, house.questions(), execute=execute)
         store = FunctionStore(database, sealer)
         self.host = FunctionHost(
             store, data_dir / FOLDER, version, answers, safe_mode=safe_mode, limits=limits
         )
         self.service = FunctionService(self.host)
         self.page = PageFunctions(self.host, database, chats, tabs, execute=execute)
-        self._providers = providers
+        self.actions = Actions(self.host, chats, providers, tabs, execute=execute)
+        providers.extras = self.service.extras
+        providers.add(PipeProvider(self.host, house.user))
 
     def install(self, generations: Generations) -> None:
         """From now on answers of the page pass the filters."""
         generations.answering.hooks = self.page
-        self._providers.extras = self.service.extras
 
     async def stop(self) -> None:
         await self.host.process.stop()

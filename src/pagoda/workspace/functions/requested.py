@@ -61,6 +61,7 @@ def metadata_of(principal: Principal, model: Mapping[str, Any], filter_ids: Sequ
     }
     return {
         "user_id": principal.id,
+        "group_ids": sorted(principal.groups),
         "chat_id": "",
         "message_id": "",
         "session_id": None,

@@ -40,3 +40,11 @@ async def put_user_valves(
 ) -> dict[str, Any]:
     check_may(principal, "functions.use")
     return await workspace_of(request).functions.service.save_user_valves(function_id, body.values, principal)
+
+
+@router.post("/chats/{chat_id}/messages/{message_id}/actions/{action}", summary="Press an action's button")
+async def run_action(
+    request: Request, principal: SignedIn, chat_id: str, message_id: str, action: str
+) -> dict[str, Any]:
+    check_may(principal, "functions.use")
+    return await workspace_of(request).functions.actions.run(principal, chat_id, message_id, action)

@@ -113,22 +113,27 @@ def describe(function: Loaded) -> dict[str, Any]:
         "prefix": _text(getattr(instance, "name", "")) if function.kind == "pipe" else "",
         "actions": _actions(instance),
         "priority": _priority(instance),
-        "valves": schema(instance, "Valves"),
-        "user_valves": schema(instance, "UserValves"),
+        "valves": _schema(instance, "Valves"),
+        "user_valves": _schema(instance, "UserValves"),
     }
 
 
 def schema(instance: Any, name: str, user: dict[str, Any] | None = None) -> dict[str, Any] | None:
     """The JSON schema of a nested model, with options that a class method gives filled in."""
-    model = getattr(instance, name, None)
-    if model is None:
+    found = _schema(instance, name)
+    if found is None:
         return None
-    found: dict[str, Any] = model.model_json_schema()
+    model = getattr(instance, name)
     for entry in found.get("properties", {}).values():
         extra = entry.get("input")
         if isinstance(extra, dict) and isinstance(extra.get("options"), str):
             entry["input"] = {**extra, "options": _options(model, extra["options"], user)}
     return found
+
+
+def _schema(instance: Any, name: str) -> dict[str, Any] | None:
+    model = getattr(instance, name, None)
+    return None if model is None else model.model_json_schema()
 
 
 def _options(model: Any, name: str, user: dict[str, Any] | None) -> list[Any]:

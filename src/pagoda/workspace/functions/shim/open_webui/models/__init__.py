@@ -1,0 +1,1 @@
+"""As functions import them."""
