@@ -96,5 +96,6 @@ def shown(message: Message) -> dict[str, Any]:
         "timing": message.timing,
         "error": message.error,
         "rating": message.rating,
+        "follow_ups": (message.meta or {}).get("follow_ups", []),
         "created_at": message.created_at,
     }

@@ -107,6 +107,20 @@ async def generate_temporary(
     return {"question": None, "generations": [_shown(run) for run in runs]}
 
 
+class Draft(Body):
+    """chat_id None: of a new or a temporary chat."""
+
+    text: Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT)]
+    model: str
+    chat_id: str | None = None
+
+
+@router.post("/complete", summary="How a message might go on")
+async def complete(request: Request, principal: SignedIn, body: Draft) -> dict[str, Any]:
+    tasks = workspace_of(request).tasks
+    return {"text": await tasks.complete(principal, body.chat_id, body.model, body.text)}
+
+
 @router.get("/generations", summary="What is being answered now")
 async def running(request: Request, principal: SignedIn, chat: str | None = None) -> dict[str, Any]:
     found = workspace_of(request).generations.running(principal.id, chat)
