@@ -22,6 +22,7 @@ from pagoda.workspace.chats.service import Chats
 from pagoda.workspace.chats.sharing import Sharing
 from pagoda.workspace.chats.transfer import Transfer
 from pagoda.workspace.errors import install_error_handler
+from pagoda.workspace.files.attachments import Attachments
 from pagoda.workspace.files.service import Files
 from pagoda.workspace.functions.assembly import Functions
 from pagoda.workspace.functions.context import TokenCounter
@@ -104,6 +105,7 @@ class Workspace:
         self.providers = Providers(providers, self.connections, self.model_settings)
         self.tabs = Tabs()
         self.generations = Generations(self.database, self.chats, self.providers, self.tabs)
+        self.generations.attachments = Attachments(self.files)
         self.tasks = Tasks(self.database, self.chats, self.providers, self.tabs, lambda: self.settings)
         self.generations.ended = self.tasks.ended
         self.functions = Functions(

@@ -10,7 +10,7 @@ from zipfile import BadZipFile, LargeZipFile, ZipFile
 
 from pagoda.workspace.files.worker_process import RefusedError
 
-LARGEST_XML = 100_000_000  #: bytes, unpacked
+LARGEST_XML = 50_000_000  #: bytes, unpacked
 _DOCUMENT = "word/document.xml"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _PIECE = 1 << 16

@@ -32,13 +32,18 @@ class Received:
 
 
 @asynccontextmanager
-async def received(request: Request, limit: int) -> AsyncIterator[Received]:
-    """The one file of a form, or the bare body. Raises WorkspaceError 413 as early as it is known, or 400."""
+async def received(request: Request, limit: int, *, bare: bool = False) -> AsyncIterator[Received]:
+    """The one file of a form, or, where `bare`, the body as it is.
+
+    Raises WorkspaceError 413, as early as it is known, or 400.
+    """
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length) > limit + _FORM_BYTES:
         raise _too_large(limit)
     kind = request.headers.get("content-type", "")
     if not kind.lower().startswith("multipart/form-data"):
+        if not bare:
+            raise WorkspaceError(400, "Send the file in a form (multipart/form-data).", param="file")
         with SpooledTemporaryFile(max_size=_IN_MEMORY) as body:
             async for piece in _limited(request, limit):
                 body.write(piece)

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,8 +42,8 @@ class Files:
         """Raises WorkspaceError 400, with nothing kept, for a file that cannot be read."""
         file_id = new_id()
         path = self.path(file_id)
-        size, digest = await asyncio.to_thread(_keep, upload.file, path)
         try:
+            size, digest = await asyncio.to_thread(_keep, upload.file, path)
             if not size:
                 raise WorkspaceError(400, "This file is empty.", param="file")
             found = await self._workers.run(_EXTRACTOR, [str(path), upload.name], "file")
@@ -101,18 +101,14 @@ class Files:
                     row.tokens = {**row.tokens, model: count}
         return count
 
-    async def data_urls(self, files: Mapping[str, File]) -> dict[str, str]:
-        """The pictures among the files, as requests to models hold them."""
-        pictures = [file for file in files.values() if file.media_type.startswith("image/")]
-        return {file.id: await asyncio.to_thread(self._data_url, file) for file in pictures}
+    async def data_url(self, file: File) -> str:
+        """A picture as requests to models hold it."""
+        data = await asyncio.to_thread(self.path(file.id).read_bytes)
+        return f"data:{file.media_type};base64,{base64.b64encode(data).decode()}"
 
     def path(self, file_id: str) -> Path:
         """Where a file's bytes lie; the id is one of the database's, never a user's text."""
         return self._folder / file_id
-
-    def _data_url(self, file: File) -> str:
-        data = base64.b64encode(self.path(file.id).read_bytes()).decode()
-        return f"data:{file.media_type};base64,{data}"
 
 
 def _keep(source: BinaryIO, path: Path) -> tuple[int, str]:

@@ -20,19 +20,31 @@ class Attachments(Protocol):
         """The parts of a question as they are kept. Raises WorkspaceError."""
         ...
 
-    async def contents(self, user_id: str, parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """OpenAI's content parts of stored ones of the types image and file. Raises WorkspaceError."""
+    async def contents(
+        self, user_id: str, parts: Sequence[Mapping[str, Any]], *, vision: bool
+    ) -> list[dict[str, Any]]:
+        """OpenAI's content parts of stored ones of the types image and file. vision: whether the model sees
+        pictures; for another one they are named alone. Raises WorkspaceError.
+        """
         ...
 
 
 async def chat_messages(
-    branch: Sequence[Message], system: str, user_id: str, attachments: Attachments | None
+    branch: Sequence[Message],
+    system: str,
+    user_id: str,
+    attachments: Attachments | None,
+    *,
+    vision: bool = False,
 ) -> list[dict[str, Any]]:
-    """A system prompt and a branch. What a model thought is not sent back. Raises WorkspaceError."""
+    """A system prompt and a branch. What a model thought is not sent back. vision: whether it gets pictures.
+    Raises WorkspaceError.
+    """
     messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     for message in branch:
         if message.role == "user":
-            messages.append({"role": "user", "content": await _asked(message.parts, user_id, attachments)})
+            content = await _asked(message.parts, user_id, attachments, vision)
+            messages.append({"role": "user", "content": content})
         else:
             messages += answered(message.parts)
     return messages
@@ -76,7 +88,7 @@ def answered(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 async def _asked(
-    parts: Sequence[Mapping[str, Any]], user_id: str, attachments: Attachments | None
+    parts: Sequence[Mapping[str, Any]], user_id: str, attachments: Attachments | None, vision: bool
 ) -> str | list[dict[str, Any]]:
     attached = [part for part in parts if part["type"] in ("image", "file")]
     text = _text(parts)
@@ -84,7 +96,7 @@ async def _asked(
         return text
     if attachments is None:
         raise WorkspaceError(400, "This server takes no attachments.", param="parts")
-    contents = await attachments.contents(user_id, attached)
+    contents = await attachments.contents(user_id, attached, vision=vision)
     if all(part.get("type") == "text" for part in contents):  # as models without eyes expect it
         return "\n\n".join([*(part["text"] for part in contents), *([text] if text else [])])
     return [*contents, *([{"type": "text", "text": text}] if text else [])]

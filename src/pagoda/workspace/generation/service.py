@@ -10,6 +10,7 @@ from typing import Any
 from pagoda.workspace.accounts.principal import Principal
 from pagoda.workspace.chats.service import Chats
 from pagoda.workspace.errors import WorkspaceError, not_found
+from pagoda.workspace.files.attachments import sees
 from pagoda.workspace.generation.answering import Answering, Asked
 from pagoda.workspace.generation.prompt import Attachments, chat_body, chat_messages
 from pagoda.workspace.generation.run import Run, shown
@@ -231,7 +232,7 @@ class Generations:
 
         async def body() -> dict[str, Any]:
             system = merged.get("system", "")
-            messages = await chat_messages(branch, system, principal.id, self.attachments)
+            messages = await chat_messages(branch, system, principal.id, self.attachments, vision=sees(found))
             asked_for = chat_body(found.id, messages, merged)
             if goes_on and found.is_local:
                 asked_for |= {"continue_final_message": True, "add_generation_prompt": False}

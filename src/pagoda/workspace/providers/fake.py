@@ -25,6 +25,7 @@ class FakeProvider:
         *,
         pause: float = 0.0,
         gate: asyncio.Semaphore | None = None,
+        capabilities: frozenset[str] = frozenset(),
     ) -> None:
         self.requests: list[tuple[dict[str, Any], Caller]] = []
         self.closed = 0
@@ -32,13 +33,17 @@ class FakeProvider:
         self._models = models
         self._pause = pause
         self._gate = gate
+        self._capabilities = capabilities
 
     @property
     def id(self) -> str:
         return "fake"
 
     async def list_models(self) -> list[ProviderModel]:
-        return [ProviderModel(name, name.title(), context_length=8192) for name in self._models]
+        return [
+            ProviderModel(name, name.title(), context_length=8192, capabilities=self._capabilities)
+            for name in self._models
+        ]
 
     async def count_tokens(self, text: str, model: str) -> int | None:
         """Words; of the first model alone."""

@@ -52,7 +52,7 @@ async def export_all(
 async def import_chats(request: Request, principal: SignedIn) -> dict[str, Any]:
     """A form with a file, or the file as the body: Pagoda's, Open WebUI's or ChatGPT's format."""
     check_may(principal, "chat.import")
-    async with received(request, IMPORT_BYTES) as upload:
+    async with received(request, IMPORT_BYTES, bare=True) as upload:
         return await workspace_of(request).transfer.take_in(principal.id, upload.file)
 
 
