@@ -21,5 +21,6 @@ export const SECTIONS: readonly Section[] = [
   { id: 'groups', name: 'groups', load: () => import('./pages/GroupsPage.svelte') },
   { id: 'settings', name: 'settings', load: () => import('./pages/SettingsPage.svelte') },
   { id: 'connections', name: 'connections', load: () => import('./pages/ConnectionsPage.svelte') },
+  { id: 'models', name: 'models', load: () => import('./pages/ModelsPage.svelte') },
   { id: 'audit', name: 'audit', load: () => import('./pages/AuditPage.svelte') },
 ];
