@@ -78,7 +78,8 @@ def answers(page: Any) -> Any:
 def wait_for_answer(page: Any, status: str = "done") -> Any:
     """The last answer once it has come to this."""
     page.wait_for_function(
-        "status => [...document.querySelectorAll('article.answer')].at(-1)?.dataset.status === status", arg=status
+        "status => [...document.querySelectorAll('article.answer')].at(-1)?.dataset.status === status",
+        arg=status,
     )
     return answers(page).last
 
@@ -86,6 +87,9 @@ def wait_for_answer(page: Any, status: str = "done") -> Any:
 def wait_for_words(page: Any, more_than: int) -> None:
     """Until the last answer shows more than so many characters."""
     page.wait_for_function(
-        "least => ([...document.querySelectorAll('article.answer .prose')].at(-1)?.textContent.length ?? 0) > least",
+        """least => {
+          const last = [...document.querySelectorAll('article.answer')].at(-1);
+          return (last?.querySelector('.prose')?.textContent.length ?? 0) > least;
+        }""",
         arg=more_than,
     )

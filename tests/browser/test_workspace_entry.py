@@ -50,7 +50,7 @@ def test_an_account_that_is_not_approved_waits(at_home: OpenPage, open_house: Op
     at_home()
     watched = open_house()
     page = watched.page
-    page.get_by_role("button", name="Make the account").click()
+    page.get_by_role("button", name="Make one").click()
     expect(page.get_by_text("An administrator approves new accounts")).to_be_visible()
     fill(page, "Grace", "grace@example.org", PASSWORD)
     page.keyboard.press("Enter")
@@ -88,9 +88,7 @@ def test_a_key_is_shown_once_and_opens_the_api(at_home: OpenPage, house_url: str
     page.get_by_role("button", name="Make a key").click()
     key = page.get_by_test_id("key").inner_text()
     watched.screenshot("workspace-keys-light-en-1280")
-    answer = httpx.get(
-        f"{house_url.removesuffix(PAGE)}api/me", headers={"Authorization": f"Bearer {key}"}
-    )
+    answer = httpx.get(f"{house_url.removesuffix(PAGE)}api/me", headers={"Authorization": f"Bearer {key}"})
     assert answer.json()["name"] == "Ada"
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Account and settings").click()

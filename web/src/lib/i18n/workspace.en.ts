@@ -22,6 +22,7 @@ export const en = {
   'entry.signIn.do': 'Sign in',
   'entry.signUp': 'Make an account at {house}',
   'entry.signUp.do': 'Make the account',
+  'entry.signUp.link': 'Make one',
   'entry.signUp.approval': 'An administrator approves new accounts before they can be used.',
   'entry.invited': 'You have been invited. Choose a name and a password.',
   'entry.invitation.bad': 'This invitation has been used, or has run out. Ask for a new one.',

@@ -25,6 +25,7 @@ export const zh: Translation<typeof en> = {
   'entry.signIn.do': '登录',
   'entry.signUp': '注册 {house} 账号',
   'entry.signUp.do': '注册',
+  'entry.signUp.link': '立即注册',
   'entry.signUp.approval': '新账号须经管理员批准后才能使用。',
   'entry.invited': '你收到了邀请，请填写名字并设置密码。',
   'entry.invitation.bad': '该邀请已被使用或已过期，请索取新的邀请。',

@@ -30,11 +30,14 @@ export class Talk {
   broken: boolean = $state(false);
 
   readonly running: boolean = $derived(this.branch.some(isRunning) || this.columns.some(isRunning));
+  /** There is something to stop: an answer, or a question on its way. */
+  readonly busy: boolean = $derived(this.running || this.sending !== null);
 
   private readonly watched = new Map<string, AbortController>();
   private waiting: { message: string; event: GenerationEvent }[] = [];
   private frame: (() => void) | null = null;
   private opened = 0;
+  private stopping = false;
 
   constructor(private readonly told: TalkEvents) {}
 
@@ -93,6 +96,7 @@ export class Talk {
   /** Asks. `parent`: the message that the question follows; undefined for the end of the branch. */
   async ask(text: string, models: string[], params: Params, parent?: string | null): Promise<Chat> {
     this.sending = text;
+    this.stopping = false;
     try {
       const chat = this.chat ?? (await api.createChat({ models, params }));
       const after = parent === undefined ? (this.branch.at(-1)?.id ?? null) : parent;
@@ -110,7 +114,9 @@ export class Talk {
     await this.generate(this.chat, { parent_id: answer.parent_id, parts: null, models: [answer.model], params });
   }
 
+  /** Ends what is being written with what it has; a question on its way is stopped once it has arrived. */
   async stop(): Promise<void> {
+    this.stopping = this.sending !== null;
     const runs = [...this.branch, ...this.columns].filter(isRunning).flatMap((each) => each.generation ?? []);
     await Promise.all([...new Set(runs)].map((run) => api.stopGeneration(run)));
   }
@@ -174,6 +180,11 @@ export class Talk {
     this.state = 'ready';
     this.follow();
     void this.tell();
+    if (this.stopping) {
+      this.stopping = false;
+      this.sending = null;
+      await this.stop();
+    }
   }
 
   private show(messages: ShownMessage[], more: boolean): void {
