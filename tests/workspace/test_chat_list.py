@@ -181,6 +181,25 @@ async def test_a_deleted_message_takes_all_that_followed(house: House) -> None:
         assert (await ada.get(f"/api/chats/{chat}")).json()["leaf_id"] == ids[2]
 
 
+async def test_words_are_changed_in_their_place(house: House) -> None:
+    async with house.signed_in() as ada, house.browser() as grace:
+        await grace.post("/api/auth/signup", json=USER)
+        chat, ids = await long_chat(house, (await ada.get("/api/me")).json()["id"], 2)
+        async with house.workspace.database.write() as session:
+            answer = await session.get_one(Message, ids[1])
+            thought = {"type": "reasoning", "text": "Hm", "seconds": 1}
+            answer.parts = [thought, {"type": "text", "text": "typo"}, {"type": "status", "description": "x"}]
+        await ada.patch(f"/api/messages/{ids[1]}", json={"rating": 1})
+        better = {"parts": [{"type": "text", "text": "giraffe"}]}
+        assert (await grace.patch(f"/api/messages/{ids[1]}", json=better)).status_code == 404
+        assert (await ada.patch(f"/api/messages/{ids[1]}", json=better)).status_code == 200
+        [_, changed] = (await ada.get(f"/api/chats/{chat}/messages")).json()["messages"]
+        assert changed["parts"] == [thought, *better["parts"], {"type": "status", "description": "x"}]
+        assert changed["rating"] == 1
+        [hit] = (await ada.get("/api/search?q=giraffe")).json()["hits"]
+        assert hit["message_id"] == ids[1]
+
+
 async def test_nobody_reaches_folders_and_tags_that_are_not_theirs(house: House) -> None:
     async with house.signed_in() as ada, house.browser() as grace, house.browser() as visitor:
         await grace.post("/api/auth/signup", json=USER)

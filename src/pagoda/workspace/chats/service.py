@@ -165,6 +165,27 @@ class Chats:
             await own_chat(session, user_id, message.chat_id)
             message.rating = rating
 
+    async def edit(self, user_id: str, message_id: str, texts: Sequence[str]) -> Message:
+        """Other words for a message, in its place: its text parts become these; what else it holds stays. To
+        ask otherwise and keep what was asked, ask again. Raises WorkspaceError.
+        """
+        async with self._db.write() as session:
+            message = await session.get(Message, message_id)
+            if message is None:
+                raise not_found("message")
+            await own_chat(session, user_id, message.chat_id)
+            if message.status == "streaming":
+                raise WorkspaceError(409, "This answer is still being written.", kind="conflict")
+            others = [part for part in message.parts if part["type"] != "text"]
+            place = next((i for i, part in enumerate(message.parts) if part["type"] == "text"), len(others))
+            message.parts = [
+                *others[:place],
+                *({"type": "text", "text": each} for each in texts),
+                *others[place:],
+            ]
+            message.text = text_of(message.parts)
+        return message
+
     async def delete_message(self, user_id: str, message_id: str) -> None:
         """With everything that was said after it. Raises WorkspaceError 404."""
         async with self._db.write() as session:

@@ -14,6 +14,7 @@ from pagoda.workspace.routes.bodies import Body, Done
 from pagoda.workspace.storage.tables import Chat
 
 router = APIRouter(prefix="/api", tags=["chats"])
+_LONGEST_TEXT = 2_000_000  #: characters
 _CLEARABLE = ("folder_id", "leaf_id")  #: null is a value of these; elsewhere it changes nothing
 
 
@@ -28,8 +29,14 @@ class ChatValues(Body):
     filter_ids: list[str] | None = None
 
 
+class TextPart(Body):
+    type: Literal["text"] = "text"
+    text: Annotated[str, Field(max_length=_LONGEST_TEXT)]
+
+
 class MessageValues(Body):
     rating: Literal[1, -1] | None = None
+    parts: Annotated[list[TextPart], Field(min_length=1, max_length=200)] | None = None
 
 
 @router.get("/chats", summary="One's chats, the newest first")
@@ -114,9 +121,13 @@ async def messages(
     }
 
 
-@router.patch("/messages/{message_id}", summary="Rate a message")
-async def rate(request: Request, principal: SignedIn, message_id: str, body: MessageValues) -> Done:
-    await workspace_of(request).chats.rate(principal.id, message_id, body.rating)
+@router.patch("/messages/{message_id}", summary="Rate a message, or change its words")
+async def change_message(request: Request, principal: SignedIn, message_id: str, body: MessageValues) -> Done:
+    chats = workspace_of(request).chats
+    if body.parts is not None:
+        await chats.edit(principal.id, message_id, [part.text for part in body.parts])
+    if "rating" in body.model_fields_set:
+        await chats.rate(principal.id, message_id, body.rating)
     return Done()
 
 
