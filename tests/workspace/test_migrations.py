@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,14 @@ async def test_an_unknown_schema_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match=r"schema 9000, which this version .* does not know"):
         async with open_house(tmp_path):
             pass
+
+
+@pytest.mark.sqlite_only
+async def test_the_database_is_its_owners_alone(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house, house.signed_in():
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("workspace.db*")}
+    assert set(modes) >= {"workspace.db", "workspace.db-wal"}
+    assert set(modes.values()) == {0o600}
 
 
 async def test_another_programs_database_is_refused(tmp_path: Path) -> None:

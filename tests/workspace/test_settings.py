@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.workspace.conftest import USER, House, open_house
+from tests.workspace.conftest import ADMIN, USER, House, open_house
 
 from pagoda.workspace.setting_kinds import locale_of, seconds_of
 from pagoda.workspace.settings import SETTINGS, WorkspaceSettings
@@ -180,4 +180,20 @@ async def test_without_sign_in_everybody_is_the_one_user(tmp_path: Path) -> None
         assert [chat["title"] for chat in (await ada.get("/api/chats")).json()["chats"]] == ["Mine"]
     with pytest.raises(DatabaseError, match="there are accounts"):
         async with open_house(tmp_path, settings=alone):
+            pass
+
+
+async def test_the_environment_may_name_the_first_administrator(tmp_path: Path) -> None:
+    environment = {"WEBUI_ADMIN_EMAIL": "Ada@example.org", "WEBUI_ADMIN_PASSWORD": ADMIN["password"]}
+    settings = WorkspaceSettings.from_environment(environment)
+    for _ in range(2):  # the second time, there is one
+        async with open_house(tmp_path, settings=settings) as house, house.signed_in() as ada:
+            assert (await ada.get("/api/me")).json()["role"] == "admin"
+            assert (await ada.get("/api/admin/users")).json()["total"] == 1
+
+
+async def test_an_administrator_that_cannot_be_is_told(tmp_path: Path) -> None:
+    settings = WorkspaceSettings(admin_email="ada@example.org", admin_password="short")
+    with pytest.raises(DatabaseError, match="8 to 512 characters"):
+        async with open_house(tmp_path, settings=settings):
             pass

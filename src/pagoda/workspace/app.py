@@ -133,6 +133,7 @@ class Workspace:
         await self.house_settings.load()
         if not self.settings.auth:
             await self.accounts.begin_without_sign_in()
+        await self.accounts.make_first_administrator()
         await self.search.prepare()
         await self.chats.end_interrupted()
         await self.connections.start()

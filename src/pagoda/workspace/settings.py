@@ -42,8 +42,9 @@ class WorkspaceSettings:
     DEFAULT_PERMISSIONS. session_seconds: a sign-in lasts so long. auth: False is one user without signing in.
     title_generation and the like: what a model makes without being asked, by task_model or the chat's own.
     database_url: None for SQLite in the data folder. secret_key: what saved secrets are sealed with; None for
-    a key file in the data folder. private_connections: whether users' own connections may call private
-    networks. functions_execute: whether plugin functions may run scripts in the page. safe_mode: no plugin
+    a key file in the data folder. admin_email, admin_password, admin_name: of the administrator that is made
+    where nobody has an account, instead of by the first visitor. private_connections: whether users' own
+    connections may call private networks. functions_execute: whether plugin functions may run scripts in the page. safe_mode: no plugin
     function is loaded. connections: those of the environment. locked: variables that it sets.
     """
 
@@ -63,6 +64,9 @@ class WorkspaceSettings:
     auth: bool = _setting("WEBUI_AUTH", SWITCH, True, page=False)
     database_url: str | None = _setting("DATABASE_URL", TEXT, page=False)
     secret_key: str | None = _setting("WEBUI_SECRET_KEY", TEXT, page=False)
+    admin_email: str = _setting("WEBUI_ADMIN_EMAIL", TEXT, "", page=False)
+    admin_password: str = _setting("WEBUI_ADMIN_PASSWORD", TEXT, "", page=False)
+    admin_name: str = _setting("WEBUI_ADMIN_NAME", TEXT, "Admin", page=False)
     private_connections: bool = _setting("ENABLE_PRIVATE_CONNECTIONS", SWITCH, False, page=False)
     functions_execute: bool = _setting("ENABLE_FUNCTIONS_EXECUTE", SWITCH, False)
     safe_mode: bool = _setting("PAGODA_SAFE_MODE", SWITCH, False, page=False)
@@ -81,7 +85,8 @@ class WorkspaceSettings:
             try:
                 values[name] = setting.kind.from_text(text)
             except ValueError as error:
-                _log.warning("%s=%s is ignored: %s", setting.variable, text[:100], error)
+                value = f"={text[:100]}" if setting.page else ""  # others may be secret
+                _log.warning("%s%s is ignored: %s", setting.variable, value, error)
             else:
                 locked.add(setting.variable)
         return cls(**values, connections=fixed_connections(environment), locked=frozenset(locked))

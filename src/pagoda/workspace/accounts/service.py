@@ -100,6 +100,16 @@ class Accounts:
         self._has_users = True
         return user.id
 
+    async def make_first_administrator(self) -> None:
+        """The one of the environment, where it names one and nobody has an account. Raises DatabaseError."""
+        given = self._settings()
+        if not (given.admin_email and given.admin_password and await self.setup_required()):
+            return
+        try:
+            await self.set_up(given.admin_name, given.admin_email, given.admin_password)
+        except WorkspaceError as error:
+            raise DatabaseError(f"the administrator of WEBUI_ADMIN_EMAIL cannot be made: {error}") from error
+
     async def sign_up(self, name: str, email: str, password: str, role: str, address: str = "") -> str:
         """An account of somebody's own making. Raises WorkspaceError 409 for an address in use."""
         name, email = checked(name, email, password)
