@@ -13,6 +13,7 @@ from pagoda import __version__
 from pagoda.api.errors import ApiError
 from pagoda.api.in_process import InProcessChats
 from pagoda.api.part import ServerPartError
+from pagoda.api.prompts import tokenize
 from pagoda.api.served_model import ServedModel
 from pagoda.workspace.app import Workspace
 from pagoda.workspace.providers.base import ProviderError, ProviderModel
@@ -70,6 +71,13 @@ class LocalModels:
         return self._chats.chat(
             body, user=user, priority=priority, cache_salt=cache_salt, request_id=request_id
         )
+
+    async def count_tokens(self, text: str, model: str) -> int | None:
+        """By the model's own tokenizer, without what its template adds; None while it is not loaded."""
+        for each in self._chats.models():
+            if each.name == model and (llm := each.loaded_llm) is not None:
+                return len(await tokenize(llm.tokenizer, text, add_special_tokens=False))
+        return None
 
 
 def as_provider_error(error: Exception) -> ProviderError | None:

@@ -97,7 +97,7 @@ class Workspace:
         self.transfer = Transfer(self.database)
         self.sharing = Sharing(self.database)
         self.prompts = Prompts(self.database)
-        self.files = Files(self.database, data_dir)
+        self.files = Files(self.database, data_dir, settings.upload_megabytes * 1_000_000)
         self.model_settings = ModelSettings(self.database)
         self.connections = Connections(
             self.database, self.sealer, settings.connections, settings.private_connections

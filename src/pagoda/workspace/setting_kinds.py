@@ -108,9 +108,20 @@ def CHOICE(*choices: str) -> Kind:  # noqa: N802 (a kind as the others, but for 
     return Kind("choice", lambda text: choose(text.lower()), choose, choices=choices)
 
 
+def _megabytes(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 2000:
+        raise ValueError("it is a number of megabytes from 1 to 2000")
+    return value
+
+
+def _megabytes_of(text: str) -> int:
+    return _megabytes(int(text) if text.isascii() and text.isdigit() else None)
+
+
 TEXT = Kind("text", _text, _text)
 SWITCH = Kind("switch", _switch, _boolean)
 NAMES = Kind("names", lambda text: _names(text.split(",")), _names, list)
 DURATION = Kind("seconds", seconds_of, _checked_seconds)
+MEGABYTES = Kind("megabytes", _megabytes_of, _megabytes)
 LANGUAGE = Kind("language", locale_of, locale_of)
 PERMISSIONS = Kind("permissions", _permissions_of, _permissions, dict)

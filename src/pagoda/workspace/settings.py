@@ -17,6 +17,7 @@ from pagoda.workspace.setting_kinds import (
     CHOICE,
     DURATION,
     LANGUAGE,
+    MEGABYTES,
     NAMES,
     PERMISSIONS,
     SWITCH,
@@ -44,8 +45,9 @@ class WorkspaceSettings:
     database_url: None for SQLite in the data folder. secret_key: what saved secrets are sealed with; None for
     a key file in the data folder. admin_email, admin_password, admin_name: of the administrator that is made
     where nobody has an account, instead of by the first visitor. private_connections: whether users' own
-    connections may call private networks. functions_execute: whether plugin functions may run scripts in the page. safe_mode: no plugin
-    function is loaded. connections: those of the environment. locked: variables that it sets.
+    connections may call private networks. upload_megabytes: of one file. functions_execute: whether
+    plugin functions may run scripts in the page. safe_mode: no plugin function is loaded. connections: those
+    of the environment. locked: variables that it sets.
     """
 
     name: str = _setting("WEBUI_NAME", TEXT, "Pagoda")
@@ -68,6 +70,7 @@ class WorkspaceSettings:
     admin_password: str = _setting("WEBUI_ADMIN_PASSWORD", TEXT, "", page=False)
     admin_name: str = _setting("WEBUI_ADMIN_NAME", TEXT, "Admin", page=False)
     private_connections: bool = _setting("ENABLE_PRIVATE_CONNECTIONS", SWITCH, False, page=False)
+    upload_megabytes: int = _setting("RAG_FILE_MAX_SIZE", MEGABYTES, 50, page=False)
     functions_execute: bool = _setting("ENABLE_FUNCTIONS_EXECUTE", SWITCH, False)
     safe_mode: bool = _setting("PAGODA_SAFE_MODE", SWITCH, False, page=False)
     connections: tuple[FixedConnection, ...] = ()

@@ -18,6 +18,8 @@ class LocalChats(Protocol):
         self, body: dict[str, Any], *, user: str, priority: int, cache_salt: str, request_id: str
     ) -> AsyncGenerator[dict[str, Any], None]: ...
 
+    async def count_tokens(self, text: str, model: str) -> int | None: ...
+
 
 class LocalProvider:
     """as_error: makes a ProviderError of what the engine's side raises; None leaves it as it is."""
@@ -32,6 +34,10 @@ class LocalProvider:
 
     async def list_models(self) -> list[ProviderModel]:
         return list(self._chats.list_models())
+
+    async def count_tokens(self, text: str, model: str) -> int | None:
+        """By the model's own tokenizer; None while it is not loaded."""
+        return await self._chats.count_tokens(text, model)
 
     async def chat(self, body: dict[str, Any], caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
         asked = self._chats.chat(
