@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import BaseModel
+from tests.helpers.schemas import FAR, MINUTES
 from tests.helpers.servers import Server
 
 from pagoda.api.protocol.chat import ChatCompletionRequest, ChatFields
@@ -233,6 +234,17 @@ def test_a_body_that_is_too_large(http: httpx.Client, chunked: bool) -> None:
     content = pieces() if chunked else b" " * (100 * 2**20)
     response = http.post(CHAT, content=content, headers={"Content-Type": "application/json"})
     check_error(response, 413, None, "larger than the 32 MiB")
+
+
+@pytest.mark.parametrize("schema", [MINUTES, FAR], ids=["minutes", "crash"])
+def test_a_schema_that_the_compiler_cannot_bear(http: httpx.Client, schema: dict[str, Any]) -> None:
+    constraint = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    body = {"messages": HI, "max_tokens": 4}
+    check_error(
+        http.post(CHAT, json={**body, "response_format": constraint}), 400, "response_format", "compile"
+    )
+    good = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "integer"}}}
+    assert http.post(CHAT, json={**body, "response_format": good}).status_code == 200
 
 
 def test_a_text_that_is_far_too_long_is_refused_before_all_of_it_is_tokens(http: httpx.Client) -> None:

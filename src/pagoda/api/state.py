@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from pagoda.api.constraint_checks import ConstraintChecks
 from pagoda.api.errors import unavailable
 from pagoda.api.metrics import ServerMetrics
 from pagoda.api.model_pool import Lease, ModelPool
@@ -24,7 +24,7 @@ class ServerState:
 
     load: requests for models' answers that are being worked on. closed: no new ones are taken. told: lines
     that the log has once.
-    checks: threads that see whether constraints can be compiled: some take long, and others must not wait.
+    checks: see whether constraints can be compiled.
     """
 
     models: ModelPool
@@ -35,7 +35,7 @@ class ServerState:
     load: int = 0
     closed: bool = False
     told: set[str] = field(default_factory=set)
-    checks: Executor = field(default_factory=lambda: ThreadPoolExecutor(8, "pagoda-check"))
+    checks: ConstraintChecks = field(default_factory=ConstraintChecks)
 
     def tell_once(self, line: str) -> None:
         """Writes a warning to the log, the first time."""
@@ -48,6 +48,7 @@ class ServerState:
         self.closed = True
         self.draining.set()
         self.models.close()
+        self.checks.close()
 
     def check_serving(self) -> None:
         """Raises ApiError 503 while the server ends."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,6 @@ import msgspec
 from pagoda.api.errors import bad_request
 from pagoda.api.protocol.common import StructuredFields
 from pagoda.api.state import ServerState
-from pagoda.engine.grammar import check_grammar
 from pagoda.engine.structured_outputs import KINDS, ParameterError, StructuredOutputsParams
 
 _FORMATS = "text, json_object, json_schema, structural_tag"
@@ -30,7 +28,6 @@ OLD_SPELLINGS = {
 
 _MAX_SIZE = 1024 * 1024  #: characters; the engine's limits of each kind are lower
 _OLD_NAMES = {now: old for old, now in OLD_SPELLINGS.items()}
-LONGEST_CHECK = 2.0  #: seconds in which a constraint must be compiled
 
 _NOTHING: tuple[object, ...] = (None, "", [], False)  #: values of old fields that ask for nothing
 
@@ -86,14 +83,10 @@ def _check_size(constraint: Any, source: str) -> None:
 
 async def check_constraint(state: ServerState, constraint: StructuredOutputsParams, param: str) -> None:
     """Sees whether a constraint can be compiled, without holding up others. Raises ApiError 400."""
-    found = asyncio.get_running_loop().run_in_executor(state.checks, check_grammar, constraint)
     try:
-        await asyncio.wait_for(found, LONGEST_CHECK)
+        await state.checks.check(constraint)
     except ParameterError as error:
         raise bad_request(str(error), param) from error
-    except TimeoutError as error:
-        message = f"The constraint takes longer than {LONGEST_CHECK:g} s to compile; make it simpler."
-        raise bad_request(message, param) from error
 
 
 def or_format(constraint: StructuredOutputsParams, other: dict[str, Any]) -> StructuredOutputsParams | None:
