@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { areaPath, daysBetween, linePath, niceCeiling, place, pushed, ticks } from '../../src/workspace/admin/logic/chart';
+import { areaPath, dayStarts, linePath, niceCeiling, place, pushed, ticks } from '../../src/workspace/admin/logic/chart';
 
 describe('niceCeiling', () => {
   it.each([[0, 1], [-3, 1], [Number.NaN, 1], [1, 1], [1.1, 2], [23, 25], [26, 50], [51, 100], [0.3, 0.5], [1e6, 1e6]])(
@@ -40,7 +40,9 @@ it('pushed forgets the oldest', () => {
   expect(pushed([1, 2, 3], 4, 3)).toEqual([2, 3, 4]);
 });
 
-it('daysBetween leaves out no day', () => {
-  expect(daysBetween('2026-02-27', '2026-03-01')).toEqual(['2026-02-27', '2026-02-28', '2026-03-01']);
-  expect(daysBetween('2026-03-02', '2026-03-01')).toEqual([]);
+it('dayStarts are the starts of days by the reader’s clock', () => {
+  const now = Date.parse('2026-03-01T02:00:00Z');
+  expect(dayStarts(now, 0, 3)).toEqual(['2026-02-27', '2026-02-28', '2026-03-01'].map((day) => Date.parse(`${day}T00:00:00Z`)));
+  expect(dayStarts(now, -180, 1)).toEqual([Date.parse('2026-02-28T03:00:00Z')]);
+  expect(dayStarts(now, 480, 1)).toEqual([Date.parse('2026-02-28T16:00:00Z')]);
 });

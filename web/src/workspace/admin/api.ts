@@ -1,9 +1,9 @@
 /** The administration's part of the API, one function a route. All throw ApiError. */
 
-import { call } from '../api/request';
+import { call, open } from '../api/request';
 import type {
-  AdminModel, AuditPage, Connection, ConnectionTest, ConnectionValues, Group, GroupList, GroupValues, Invitation, ModelSettings,
-  NewUser, Role, Setting, SettingValue, User, UserChanges, UserPage,
+  AdminFunction, AdminModel, AuditPage, Connection, ConnectionTest, ConnectionValues, Group, GroupList, GroupValues, Invitation, ModelSettings,
+  NewUser, Role, Setting, SettingValue, Usage, User, UserChanges, UserPage, Valves,
 } from './types';
 
 const id = encodeURIComponent;
@@ -52,3 +52,27 @@ export const listAdminModels = async () => (await call<{ models: AdminModel[] }>
 export const changeModel = (model: string, values: Partial<ModelSettings>) => call<unknown>('PATCH', `api/admin/models/${path(model)}`, values);
 export const resetModel = (model: string) => call<unknown>('DELETE', `api/admin/models/${path(model)}`);
 export const orderModels = (ids: string[]) => call<unknown>('PUT', 'api/admin/models/order', { ids });
+
+export const listFunctions = () => call<{ functions: AdminFunction[]; safe_mode: boolean }>('GET', 'api/admin/functions');
+export const getFunction = (name: string) => call<AdminFunction>('GET', `api/admin/functions/${id(name)}`);
+/** name: null for one made of the function's own title. */
+export const createFunction = (content: string, name: string | null) =>
+  call<AdminFunction>('POST', 'api/admin/functions', { content, id: name });
+export const changeFunction = (name: string, values: { content?: string; name?: string; active?: boolean; is_global?: boolean }) =>
+  call<AdminFunction>('PATCH', `api/admin/functions/${id(name)}`, values);
+export const deleteFunction = (name: string) => call<unknown>('DELETE', `api/admin/functions/${id(name)}`);
+export const getValves = (name: string) => call<Valves>('GET', `api/admin/functions/${id(name)}/valves`);
+/** What is left out keeps its default; null leaves a secret as it is. */
+export const saveValves = (name: string, values: Record<string, unknown>) =>
+  call<Valves>('PUT', `api/admin/functions/${id(name)}/valves`, { values });
+export const installRequirements = (name: string) => call<{ output: string }>('POST', `api/admin/functions/${id(name)}/requirements`);
+
+export const getUsage = (where: { by: 'user' | 'model' | 'day'; since: number; minutes_east?: number }) =>
+  call<Usage>('GET', `api/admin/usage${query(where)}`);
+
+/** An archive of everything, and the name the server gives it. */
+export async function makeBackup(): Promise<{ name: string; data: Blob }> {
+  const response = await open('POST', 'api/admin/backup');
+  const name = /filename="([^"]+)"/.exec(response.headers.get('content-disposition') ?? '')?.[1] ?? 'pagoda-backup.zip';
+  return { name, data: await response.blob() };
+}

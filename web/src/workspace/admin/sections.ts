@@ -22,5 +22,8 @@ export const SECTIONS: readonly Section[] = [
   { id: 'settings', name: 'settings', load: () => import('./pages/SettingsPage.svelte') },
   { id: 'connections', name: 'connections', load: () => import('./pages/ConnectionsPage.svelte') },
   { id: 'models', name: 'models', load: () => import('./pages/ModelsPage.svelte') },
+  { id: 'functions', name: 'functions', load: () => import('./pages/FunctionsPage.svelte') },
+  { id: 'usage', name: 'usage', load: () => import('./pages/UsagePage.svelte') },
   { id: 'audit', name: 'audit', load: () => import('./pages/AuditPage.svelte') },
+  { id: 'backup', name: 'backup', load: () => import('./pages/BackupPage.svelte') },
 ];

@@ -162,3 +162,49 @@ export interface AdminModel extends ModelSettings {
   state: 'ready' | 'loading' | 'unloaded' | 'error' | (string & {});
   error: string | null;
 }
+
+export interface AdminFunction {
+  id: string;
+  type: 'filter' | 'pipe' | 'action' | (string & {});
+  name: string;
+  /** The frontmatter: title, author, version, description, requirements… */
+  manifest: Record<string, string>;
+  hooks: string[];
+  toggle: boolean;
+  has_valves: boolean;
+  has_user_valves: boolean;
+  active: boolean;
+  is_global: boolean;
+  priority: number;
+  /** Why it does not load. */
+  error: string | null;
+  /** Its text, where one function was asked for. */
+  content?: string;
+}
+
+export interface Valves {
+  /** As pydantic writes it. */
+  schema: unknown;
+  values: Record<string, unknown>;
+  /** Names of the secrets that are set; nothing more is told of them. */
+  secrets: string[];
+}
+
+export interface UsageRow {
+  /** The user's id, the model's, or a day's first millisecond. */
+  key?: string | number | null;
+  name?: string;
+  email?: string;
+  answers: number;
+  prompt_tokens: number;
+  cached_tokens: number;
+  completion_tokens: number;
+  reasoning_tokens: number;
+  duration_ms: number;
+  ttft_ms: number | null;
+}
+
+export interface Usage {
+  rows: UsageRow[];
+  total: UsageRow;
+}

@@ -64,12 +64,11 @@ export function pushed<Item>(items: readonly Item[], item: Item, size: number): 
   return [...items.slice(Math.max(0, items.length + 1 - size)), item];
 }
 
-/** Days "YYYY-MM-DD" from the first to the last, none left out, in UTC as the server counts them. */
-export function daysBetween(first: string, last: string): string[] {
-  const days: string[] = [];
-  const end = Date.parse(`${last}T00:00:00Z`);
-  for (let at = Date.parse(`${first}T00:00:00Z`); at <= end && days.length < 1000; at += 86_400_000) {
-    days.push(new Date(at).toISOString().slice(0, 10));
-  }
-  return days;
+const DAY_MS = 86_400_000;
+
+/** The first milliseconds of the last `count` days, the oldest first, by a clock `minutesEast` of UTC, as the server cuts them. */
+export function dayStarts(now: number, minutesEast: number, count: number): number[] {
+  const offset = minutesEast * 60_000;
+  const today = Math.floor((now + offset) / DAY_MS) * DAY_MS - offset;
+  return Array.from({ length: count }, (_, index) => today - (count - 1 - index) * DAY_MS);
 }
