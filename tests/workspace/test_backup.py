@@ -140,7 +140,7 @@ async def test_an_archive_writes_nothing_elsewhere(tmp_path: Path, name: str) ->
     await _try(source, tmp_path / "here")
 
 
-@pytest.mark.parametrize("kind", ["missing", "no archive", "cut", "another's", "newer"])
+@pytest.mark.parametrize("kind", ["missing", "no archive", "cut", "another's", "newer", "odd rows"])
 @pytest.mark.sqlite_only
 async def test_what_cannot_be_brought_back_is_told_and_changes_nothing(tmp_path: Path, kind: str) -> None:
     source = tmp_path / "backup.zip"
@@ -157,8 +157,10 @@ async def test_what_cannot_be_brought_back_is_told_and_changes_nothing(tmp_path:
     else:
         source.unlink()
         with zipfile.ZipFile(source, "w") as archive:
-            manifest = {"format": 1, "schema": "9000", "version": "9"} if kind == "newer" else {}
+            schema = "9000" if kind == "newer" else migrate.revisions()[-1]
+            manifest = {} if kind == "another's" else {"format": 1, "schema": schema, "version": "9"}
             archive.writestr("manifest.json", json.dumps(manifest))
+            archive.writestr("rows/user.jsonl", '{"id": 1, "colour": "red"}\n')
     await _try(source, tmp_path / "here")
 
 
@@ -173,9 +175,9 @@ async def test_usage_is_summed_by_user_model_and_day(house: House) -> None:
             for n, (user, model, at, prompt, completion) in enumerate(rows):
                 await session.execute(
                     text(
-                        "INSERT INTO usage_event (id, user_id, model_id, source, prompt_tokens, "
-                        "cached_tokens, completion_tokens, reasoning_tokens, ttft_ms, duration_ms, "
-                        "created_at) VALUES (:id, :user, :model, 'page', :prompt, 0, :completion, 0, 10, 20, :at)"
+                        "INSERT INTO usage_event (id, user_id, model_id, source, prompt_tokens, cached_tokens,"
+                        " completion_tokens, reasoning_tokens, ttft_ms, duration_ms, created_at)"
+                        " VALUES (:id, :user, :model, 'page', :prompt, 0, :completion, 0, 10, 20, :at)"
                     ),
                     {
                         "id": str(n),

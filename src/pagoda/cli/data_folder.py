@@ -25,7 +25,7 @@ def alone(command: str) -> Iterator[Path]:
     try:
         lock.acquire(f"pagoda {command}")
     except HubError as error:
-        raise UsageError(f"{error}; a running server's page does the same under Administration") from error
+        raise UsageError(f"`pagoda {command}` works while no server runs: {error}") from error
     try:
         yield lock.home
     finally:

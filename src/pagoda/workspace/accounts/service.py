@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,7 @@ ONLY_USER = "admin@localhost"  #: of a house without sign-in
 _TOUCH_MS = 60_000  #: sessions and keys note their last use at most so often
 _KEY_PREFIX = "sk-pagoda-"
 _SHOWN_OF_KEY = 14
+_log = logging.getLogger(__name__)
 _WITH_PASSWORD = select(User.id).where(User.password_hash.is_not(None))
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
@@ -73,6 +75,7 @@ class Accounts:
                 )
             if await session.scalar(select(User).where(User.email == ONLY_USER)) is None:
                 session.add(User(name="User", email=ONLY_USER, password_hash=None, role="admin"))
+        _log.warning("WEBUI_AUTH=False: whoever reaches this server is its administrator")
 
     async def only_user(self) -> Principal | None:
         """Who everybody is in a house without sign-in."""

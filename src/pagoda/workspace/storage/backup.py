@@ -21,7 +21,7 @@ from typing import Any
 
 from sqlalchemy import MetaData, Table, insert, inspect, select, text
 from sqlalchemy.engine import Connection, Row
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pagoda.workspace.storage.database import SQLITE_FILE, Database, DatabaseError
@@ -223,7 +223,15 @@ def _drop_all(connection: Connection) -> None:
 
 
 def _fill(connection: Connection, archive: zipfile.ZipFile, manifest: dict[str, Any]) -> None:
-    """Tables of the archive's schema, its rows, then the upgrade to this version's."""
+    """Tables of the archive's schema, its rows, then the upgrade to this version's. Raises DatabaseError."""
+    try:
+        _fill_whole(connection, archive, manifest)
+    except (DBAPIError, StatementError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+        raise DatabaseError(f"the backup's rows do not fit its tables: {reason}") from error
+
+
+def _fill_whole(connection: Connection, archive: zipfile.ZipFile, manifest: dict[str, Any]) -> None:
     from alembic import command
     from alembic.config import Config
 
