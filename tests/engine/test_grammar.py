@@ -260,3 +260,29 @@ def test_parameters_take_constraints_in_older_spellings_and_as_mappings() -> Non
     assert SamplingParams(structured_outputs={"choice": ["a"]}).structured_outputs == wanted  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="structured_outputs cannot be used"):
         SamplingParams(structured_outputs={"choices": ["a"]})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "good", "bad"),
+    [
+        # Pydantic's Decimal, and one of five digits with two behind the point
+        (r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$", ["1", "-1.50", "+.5", "7.", "007"], ["", "-", ".", "1e3"]),
+        (
+            r"^(?!^[-+.]*$)[+-]?0*(?:\d{0,3}|(?=[\d.]{1,6}0*$)\d{0,3}\.\d{0,2}0*$)",
+            ["123.45", "-1", "0.5"],
+            ["x", "1.x"],
+        ),
+        (r"^(?=.*\d)[a-z\d]{2,3}$", ["a1", "abc"], ["a", "abcd"]),
+        (r"^[](?!)]\((?<!a)b\)$", ["](b)", "!(b)"], ["b"]),
+    ],
+)
+def test_patterns_with_look_around(pattern: str, good: list[str], bad: list[str]) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "string", "pattern": pattern}},
+        "required": ["a"],
+    }
+    for text in good:
+        assert admits(json.dumps({"a": text}), json=schema)
+    for text in bad:
+        assert not admits(json.dumps({"a": text}), json=schema)

@@ -10,6 +10,7 @@ import msgspec
 from pagoda.api.errors import bad_request
 from pagoda.api.protocol.common import StructuredFields
 from pagoda.api.state import ServerState
+from pagoda.engine.schema_rewrites import has_look_around
 from pagoda.engine.structured_outputs import KINDS, ParameterError, StructuredOutputsParams
 
 _FORMATS = "text, json_object, json_schema, structural_tag"
@@ -83,6 +84,8 @@ def _check_size(constraint: Any, source: str) -> None:
 
 async def check_constraint(state: ServerState, constraint: StructuredOutputsParams, param: str) -> None:
     """Sees whether a constraint can be compiled, without holding up others. Raises ApiError 400."""
+    if isinstance(constraint.json, str) and has_look_around(constraint.json):
+        state.tell_once("JSON Schemas' patterns are enforced without their look-ahead and look-behind.")
     try:
         await state.checks.check(constraint)
     except ParameterError as error:

@@ -10,7 +10,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pagoda.engine.schema_rewrites import closed, without_property_names
+from pagoda.engine.schema_rewrites import (
+    closed,
+    has_look_around,
+    without_look_around,
+    without_property_names,
+)
 from pagoda.engine.structured_outputs import GrammarError, StructuredOutputsParams
 
 OPTIONS = '%llguidance {"no_forcing": true}\n'
@@ -92,8 +97,11 @@ def schema_with_options(schema: dict[str, Any], options: Mapping[str, Any]) -> d
     merged = {**(own if isinstance(own, dict) else {}), **options}
     if merged.pop("disable_additional_properties", False):
         schema = closed(schema)
-    if '"propertyNames"' in json.dumps(schema):
+    text = json.dumps(schema)
+    if '"propertyNames"' in text:
         schema = without_property_names(schema)
+    if has_look_around(text):
+        schema = without_look_around(schema)
     if "whitespace_flexible" not in merged:
         merged.setdefault("whitespace_pattern", WHITESPACE)
     return {**schema, "x-guidance": merged}

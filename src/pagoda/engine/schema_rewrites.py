@@ -8,6 +8,8 @@ from typing import Any
 _NAMED = ("properties", "patternProperties", "$defs", "definitions")  #: their keys are names, not keywords
 _LITERAL = ("const", "enum", "default", "examples", "required")  #: their values are no schemas
 _MAX_REFERENCES = 8
+_LOOK_AROUND = ("(?=", "(?!", "(?<=", "(?<!")
+_SAME = {r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$": r"^[+-]?(\d+\.?\d*|\.\d+)$"}  #: a Decimal of Pydantic
 
 Rewrite = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -59,6 +61,60 @@ def without_property_names(schema: dict[str, Any]) -> dict[str, Any]:
 
     changed: dict[str, Any] = rewrite(schema, name_properties)
     return changed
+
+
+def has_look_around(text: str) -> bool:
+    """Whether a schema's text may hold a pattern with look-around."""
+    return any(sign in text for sign in _LOOK_AROUND)
+
+
+def without_look_around(schema: dict[str, Any]) -> dict[str, Any]:
+    """Patterns in a form that a grammar can follow: look-ahead and look-behind are left out, so that a little
+    more is admitted than the pattern does. Pydantic's pattern of a Decimal keeps its meaning.
+    """
+
+    def leave_out(inner: dict[str, Any]) -> dict[str, Any]:
+        pattern = inner.get("pattern")
+        if not isinstance(pattern, str) or not has_look_around(pattern):
+            return inner
+        return {**inner, "pattern": _SAME.get(pattern) or _plain(pattern)}
+
+    changed: dict[str, Any] = rewrite(schema, leave_out)
+    return changed
+
+
+def _plain(pattern: str) -> str:
+    """The pattern without its groups of look-around, and with the end of the text outside of groups."""
+    kept: list[str] = []
+    depth = hidden = 0  # of groups; the depth at which a look-around began
+    in_class = ends = False
+    at = 0
+    while at < len(pattern):
+        size = 2 if pattern[at] == "\\" else 1
+        letter = pattern[at : at + size]
+        if in_class:
+            in_class = letter != "]"
+        elif letter == "[":
+            in_class = True
+            if pattern[at + 1 : at + 2] == "]" or pattern[at + 1 : at + 3] == "^]":
+                letter = pattern[at : pattern.index("]", at) + 1]
+        elif letter == "(":
+            depth += 1
+            if not hidden and pattern.startswith(_LOOK_AROUND, at):
+                hidden = depth
+        elif letter == ")":
+            depth -= 1
+            if hidden > depth:
+                hidden = 0
+                letter = ""
+                at += 1
+        elif letter == "$" and depth:
+            ends = ends or not hidden
+            letter, at = "", at + 1
+        if not hidden:
+            kept.append(letter)
+        at += len(letter)
+    return "".join(kept) + ("$" if ends else "")
 
 
 def _resolve(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
