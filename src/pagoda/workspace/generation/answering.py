@@ -15,12 +15,12 @@ from pagoda.workspace.chats.service import Chats, text_of
 from pagoda.workspace.errors import WorkspaceError
 from pagoda.workspace.generation.hooks import AnswerContext, Hooks
 from pagoda.workspace.generation.run import Run, shown
+from pagoda.workspace.generation.saving import Saver
 from pagoda.workspace.generation.usage import count
 from pagoda.workspace.providers.base import Caller, ProviderError
 from pagoda.workspace.providers.registry import Providers, Resolved
 from pagoda.workspace.storage.database import Database
 
-SAVE_SECONDS = 1.0  #: so much text is lost at most when the server is killed
 LIVE_SECONDS = 0.1  #: between two events that tell how far an answer is
 
 _log = logging.getLogger(__name__)
@@ -44,10 +44,12 @@ class Answering:
         self._db = database
         self._chats = chats
         self._providers = providers
+        self._saver = Saver(database)
 
     async def make(self, run: Run, asked: Asked) -> None:
         """From the first to the last event of an answer. Cancelling it stops the answer."""
-        saver = asyncio.create_task(self._save_while_it_grows(run)) if run.is_stored else None
+        if run.is_stored:
+            self._saver.add(run)
         status, error = "done", None
         try:
             run.begin()
@@ -62,8 +64,7 @@ class Answering:
             status = "failed"
         finally:
             run.finish()
-            if saver is not None:
-                saver.cancel()
+            self._saver.remove(run)
         await asyncio.shield(self._finish(run, asked, status, error))
 
     async def _answer(self, run: Run, asked: Asked) -> None:
@@ -121,20 +122,6 @@ class Answering:
         kind = "failed" if message.status == "failed" else "done"
         event = {"type": kind, "message": shown(message), **({"error": error} if error else {})}
         run.end(*last, run.live(context_length), event)
-
-    async def _save_while_it_grows(self, run: Run) -> None:
-        known = 0
-        while True:
-            await asyncio.sleep(SAVE_SECONDS)
-            size = sum(len(part.get("text") or part.get("arguments") or "") for part in run.builder.parts)
-            if size == known:
-                continue
-            known = size
-            _write_parts(run)
-            try:
-                await self._chats.save_answer(run.message)
-            except Exception:
-                _log.exception("an answer in the making could not be written down")
 
 
 def _write_parts(run: Run) -> None:

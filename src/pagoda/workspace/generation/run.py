@@ -71,15 +71,19 @@ class Run:
 
     async def events(self, after: int = 0) -> AsyncIterator[list[Event]]:
         """All events after the one with this number, as they come, several at once where they came so."""
+        while found := await self.after(after):
+            after = found[-1]["seq"]
+            yield found
+
+    async def after(self, seq: int) -> list[Event]:
+        """The events after this one, as soon as there are any; none if it was the last. May be cancelled."""
         while True:
             news = self._news
-            if found := self._events[max(after, 0) :]:
-                after = len(self._events)
-                yield found
-            elif self.ended:
-                return
-            else:
-                await news.wait()
+            if found := self._events[max(seq, 0) :]:
+                return found
+            if self.ended:
+                return []
+            await news.wait()
 
 
 def shown(message: Message) -> dict[str, Any]:

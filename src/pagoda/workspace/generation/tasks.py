@@ -1,7 +1,8 @@
 """What a model may make without being asked: titles, tags, follow-ups, the end of a sentence.
 
 All off by default. They go on in the chat's own words, so that what the engine has computed for the chat
-serves them, and at the lowest priority, so that nobody waits for them. What a model thought is never part of them.
+serves them, and at the lowest priority, so that nobody waits for them. What a model thought is never part of
+them.
 """
 
 from __future__ import annotations

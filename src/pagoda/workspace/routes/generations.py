@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ from pagoda.workspace.generation.run import Run
 from pagoda.workspace.generation.run import shown as shown_message
 from pagoda.workspace.requests import SignedIn, workspace_of
 from pagoda.workspace.routes.bodies import Body, Done
-from pagoda.workspace.routes.streams import EVENT_STREAM, kept_alive
+from pagoda.workspace.routes.streams import EVENT_STREAM, PING, PING_SECONDS
 
 router = APIRouter(prefix="/api", tags=["generations"])
 
@@ -139,7 +140,7 @@ async def events(
     run = workspace_of(request).generations.find(principal.id, run_id)
     if last_event_id is not None and last_event_id.isdigit() and len(last_event_id) < 19:
         after = max(after, int(last_event_id))
-    return StreamingResponse(kept_alive(_stream(run, after)), headers=EVENT_STREAM)
+    return StreamingResponse(_stream(run, after), headers=EVENT_STREAM)
 
 
 @router.post("/generations/{run_id}/stop", summary="Stop an answer")
@@ -158,7 +159,17 @@ def _shown(run: Run) -> dict[str, Any]:
 
 
 async def _stream(run: Run, after: int) -> AsyncIterator[bytes]:
-    async for found in run.events(after):
+    while True:
+        # Not `kept_alive`: that costs a task for each event, and there are as many as tokens.
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                found = await run.after(after)
+        except TimeoutError:
+            yield PING
+            continue
+        if not found:
+            return
+        after = found[-1]["seq"]
         yield b"".join(
             b"id: %d\ndata: %s\n\n" % (event["seq"], msgspec.json.encode(event)) for event in found
         )
