@@ -315,6 +315,15 @@ def test_null_is_as_good_as_nothing(http: httpx.Client, path: str, kind: type[Ge
     assert response.status_code == 200, response.text
 
 
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "/v1/models/tiny", "/metrics", "/version", "/"])
+def test_a_probe_by_head_is_a_get_without_a_body(http: httpx.Client, path: str) -> None:
+    asked, probed = http.get(path), http.head(path)
+    assert probed.status_code == asked.status_code
+    assert probed.headers["content-type"] == asked.headers["content-type"] if asked.content else True
+    assert probed.content == b""
+    assert http.head(CHAT).status_code == 405
+
+
 def test_a_preflight_and_a_probe(http: httpx.Client) -> None:
     asked = {
         "Origin": "https://app.example",

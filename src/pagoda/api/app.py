@@ -13,6 +13,7 @@ from pagoda.api.auth import ApiKeyMiddleware
 from pagoda.api.docs_page import docs_router
 from pagoda.api.errors import install_error_handlers
 from pagoda.api.metrics import ServerMetrics
+from pagoda.api.head_requests import HeadMiddleware
 from pagoda.api.middleware import ObserveMiddleware
 from pagoda.api.model_pool import ModelPool, ServedModel
 from pagoda.api.openapi import install_openapi
@@ -81,6 +82,7 @@ def create_app(
     for part in parts:
         part.install(app)
     app.include_router(web_router(settings.web_dir, settings.web_page))
+    app.add_middleware(HeadMiddleware, routes=app.routes)
     if settings.api_keys:
         app.add_middleware(
             ApiKeyMiddleware,
