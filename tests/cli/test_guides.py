@@ -196,6 +196,30 @@ def test_a_layer_of_the_user_s(tmp_path: Path, gguf: Path) -> None:
         assert caught.value.code == 418
 
 
+def test_a_layer_that_changes_bodies_sees_all_of_a_stream(tmp_path: Path, gguf: Path) -> None:
+    (tmp_path / "louder.py").write_text(
+        "class Louder:\n"
+        "    def __init__(self, app):\n"
+        "        self.app = app\n"
+        "    async def __call__(self, scope, receive, send):\n"
+        "        async def loud(message):\n"
+        "            if message['type'] == 'http.response.body':\n"
+        "                message = {**message, 'body': message['body'].replace(b'data:', b'DATA:')}\n"
+        "            await send(message)\n"
+        "        await self.app(scope, receive, loud)\n"
+    )
+    paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    with service(tmp_path, str(gguf), "--middleware", "louder.Louder", PYTHONPATH=paths) as running:
+        body = {"prompt": "hi", "max_tokens": 8, "ignore_eos": True, "stream": True}
+        request = urllib.request.Request(
+            running.url + "/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            lines = [line for line in response.read().splitlines() if line]
+        assert len(lines) > 2
+        assert all(line.startswith(b"DATA:") for line in lines)
+
+
 def test_several_models_by_their_names(tmp_path: Path, gguf: Path, folder: Path) -> None:
     with service(
         tmp_path,

@@ -68,7 +68,7 @@ async def _serve(
     send_at_once(listener)
     app = create_app(pool, settings, parts)
     config = uvicorn.Config(
-        BodyWriters(app),
+        app if settings.middleware else BodyWriters(app),  # those layers may change bodies: they see all
         access_log=False,  # ours is in middleware.py
         log_config=None,
         log_level=logging.WARNING,
