@@ -73,6 +73,7 @@ export const en = {
   'talk.earlier': 'Show earlier messages',
   'talk.noModel': 'There is no model to talk to. An administrator can add one.',
   'talk.sending': 'Sending',
+  'talk.continue': 'Continue',
   'talk.delete': 'Delete',
   'talk.delete.title': 'Delete this message?',
   'talk.delete.text': 'What follows it in the conversation goes with it.',

@@ -76,6 +76,7 @@ export const zh: Translation<typeof en> = {
   'talk.earlier': '显示更早的消息',
   'talk.noModel': '没有可用的模型，管理员可以添加。',
   'talk.sending': '正在发送',
+  'talk.continue': '继续写',
   'talk.delete': '删除',
   'talk.delete.title': '删除这条消息？',
   'talk.delete.text': '对话中位于它之后的内容会一并删除。',

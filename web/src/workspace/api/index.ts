@@ -61,6 +61,8 @@ export interface Question {
   parts: TextPart[] | null;
   models: string[];
   params: Params;
+  /** Instead of all this: the answer to go on writing. */
+  continue_id?: string;
 }
 export const generate = (chat: string, question: Question) =>
   call<Started>('POST', `api/chats/${id(chat)}/generate`, question);

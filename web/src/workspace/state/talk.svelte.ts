@@ -114,6 +114,12 @@ export class Talk {
     await this.generate(this.chat, { parent_id: answer.parent_id, parts: null, models: [answer.model], params });
   }
 
+  /** Goes on writing an answer that was stopped, or that reached its limit. */
+  async goOn(answer: ShownMessage, params: Params): Promise<void> {
+    if (!this.chat) return;
+    await this.generate(this.chat, { parent_id: null, parts: null, models: [], params, continue_id: answer.id });
+  }
+
   /** Ends what is being written with what it has; a question on its way is stopped once it has arrived. */
   async stop(): Promise<void> {
     this.stopping = this.sending !== null;
