@@ -124,6 +124,7 @@ async def test_titles_come_first_and_hits_are_marked(house: House) -> None:
         assert hits[0]["excerpt"] == f"{HIT_BEGINS}Foxes{HIT_ENDS} and hounds"
         assert hits[1]["excerpt"].startswith(f"A {HIT_BEGINS}fox{HIT_ENDS}. x")
         assert hits[1]["role"] == "user"
+        assert hits[1]["archived"] is False
 
 
 async def test_the_index_follows_what_is_written_renamed_and_deleted(house: House) -> None:

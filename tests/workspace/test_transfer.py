@@ -137,10 +137,18 @@ async def test_the_own_format_loses_nothing_and_others_can_take_it(house: House)
         chat = await fill(house, ada)
         one = await ada.get(f"/api/chats/{chat}/export")
         assert one.headers["content-disposition"].startswith("attachment; filename*=UTF-8''Full%20%E6%BB%A1.")
+        await ada.post("/api/prompts", json={"command": "sum", "title": "T", "content": "{{text}}"})
+        await ada.post("/api/prompts", json={"command": "kept", "title": "T", "content": "theirs"})
+        await grace.post("/api/prompts", json={"command": "kept", "title": "T", "content": "mine"})
         whole = (await ada.get("/api/export")).json()
         assert whole["chats"] == one.json()["chats"]
         response = await send(grace, whole)
-        assert response.json() == {"format": "Pagoda", "chats": 1}
+        assert response.json() == {"format": "Pagoda", "chats": 1, "prompts": 1}
+        library = (await grace.get("/api/prompts")).json()["prompts"]
+        assert [(each["command"], each["content"]) for each in library] == [
+            ("kept", "mine"),
+            ("sum", "{{text}}"),
+        ]
         [theirs] = (await grace.get("/api/export")).json()["chats"]
         assert theirs["id"] != chat
         assert without_ids(theirs) == without_ids(whole["chats"][0])
@@ -156,7 +164,7 @@ async def test_markdown_is_the_visible_branch(house: House) -> None:
 
 async def test_open_webuis_chats_come_in_and_go_out(house: House) -> None:
     async with house.signed_in() as ada:
-        assert (await send(ada, OPEN_WEBUI)).json() == {"format": "Open WebUI", "chats": 1}
+        assert (await send(ada, OPEN_WEBUI)).json() == {"format": "Open WebUI", "chats": 1, "prompts": 0}
         [chat] = (await ada.get("/api/chats")).json()["chats"]
         assert (chat["title"], chat["pinned"], chat["tags"]) == ("Trees", True, ["science"])
         assert chat["updated_at"] == 1700000002000
@@ -185,7 +193,7 @@ async def test_open_webuis_chats_come_in_and_go_out(house: House) -> None:
 
 async def test_chatgpts_conversations_come_in(house: House) -> None:
     async with house.signed_in() as ada:
-        assert (await send(ada, CHATGPT)).json() == {"format": "ChatGPT", "chats": 1}
+        assert (await send(ada, CHATGPT)).json() == {"format": "ChatGPT", "chats": 1, "prompts": 0}
         [chat] = (await ada.get("/api/chats")).json()["chats"]
         assert chat["title"] == "Pelicans"
         line = (await ada.get(f"/api/chats/{chat['id']}/messages")).json()["messages"]
@@ -211,6 +219,7 @@ BAD = [
     (b'"text"', "none of the formats"),
     ({"format": "pagoda-chats", "version": 9, "chats": []}, "version 9"),
     ({"format": "pagoda-chats", "version": 1, "chats": [1]}, "Chat 1"),
+    ({"format": "pagoda-chats", "version": 1, "chats": [], "prompts": [{}]}, "prompt"),
     (own(id=5), "no id"),
     (own(role="system"), "neither"),
     (own(parts=[{"type": "text"}]), "parts"),
@@ -239,7 +248,7 @@ async def test_a_file_with_one_bad_chat_is_refused_whole(house: House) -> None:
         assert (await ada.get("/api/chats")).json()["chats"] == []
         assert (await send(ada, b"nonsense")).json()["error"]["message"] == "The file is not JSON."
         bare = await ada.post("/api/import", content=json.dumps(own()).encode())
-        assert bare.json() == {"format": "Pagoda", "chats": 1}
+        assert bare.json() == {"format": "Pagoda", "chats": 1, "prompts": 0}
 
 
 async def test_what_fails_on_the_way_is_taken_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

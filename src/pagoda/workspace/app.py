@@ -94,9 +94,9 @@ class Workspace:
         self.chat_list = ChatList(self.database)
         self.folders = Folders(self.database)
         self.search = Search(self.database)
-        self.transfer = Transfer(self.database)
-        self.sharing = Sharing(self.database)
         self.prompts = Prompts(self.database)
+        self.transfer = Transfer(self.database, self.prompts)
+        self.sharing = Sharing(self.database)
         self.files = Files(self.database, data_dir, settings.upload_megabytes * 1_000_000)
         self.model_settings = ModelSettings(self.database)
         self.connections = Connections(

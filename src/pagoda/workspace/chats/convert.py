@@ -30,7 +30,8 @@ def convert(source: str, target: str) -> dict[str, Any]:
         for number, chat in enumerate(chats, 1):
             lines.write(json.dumps(_checked(chat, number)) + "\n")
             count += 1
-    return {"format": name, "chats": count}
+    prompts = data.get("prompts") if own.matches(data) else None
+    return {"format": name, "chats": count, "prompts": [_checked_prompt(each) for each in prompts or []]}
 
 
 def _parsed(path: Path) -> Any:
@@ -115,6 +116,13 @@ def _checked_message(message: Any, number: int) -> dict[str, Any]:
         "meta": _object(message.get("meta")) or {},
         "created_at": _time(message.get("created_at")),
     }
+
+
+def _checked_prompt(prompt: Any) -> dict[str, str]:
+    fields = ("command", "title", "content")
+    if not isinstance(prompt, dict) or not all(isinstance(prompt.get(name), str) for name in fields):
+        raise RefusedError("A prompt of the file has no command, title or content.")
+    return {name: prompt[name] for name in fields}
 
 
 def _check_tree(messages: list[dict[str, Any]], number: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -15,6 +15,7 @@ from pagoda.workspace.storage.database import Database
 from pagoda.workspace.storage.tables import Prompt, User
 from pagoda.workspace.storage.values import now_ms
 
+LONGEST_TITLE = 200
 LONGEST_CONTENT = 100_000
 MOST_PROMPTS = 1000  #: of one user
 VISIBILITIES = ("private", "everyone")
@@ -53,6 +54,26 @@ class Prompts:
         except IntegrityError as error:
             raise _taken(prompt.command) from error
         return prompt
+
+    async def add_missing(self, user_id: str, prompts: Sequence[Mapping[str, Any]]) -> int:
+        """Adds those whose command the user does not have, and can have; returns how many."""
+        async with self._db.write() as session:
+            mine = set(await session.scalars(select(Prompt.command).where(Prompt.user_id == user_id)))
+            before = len(mine)
+            for values in prompts:
+                command = str(values["command"]).strip().removeprefix("/").lower()
+                if command in mine or not _COMMAND.fullmatch(command) or len(mine) >= MOST_PROMPTS:
+                    continue
+                mine.add(command)
+                session.add(
+                    Prompt(
+                        user_id=user_id,
+                        command=command,
+                        title=str(values["title"])[:LONGEST_TITLE],
+                        content=str(values["content"])[:LONGEST_CONTENT],
+                    )
+                )
+        return len(mine) - before
 
     async def change(self, user_id: str, prompt_id: str, values: Mapping[str, Any]) -> Prompt:
         """Raises WorkspaceError; 404 for another's."""

@@ -204,7 +204,7 @@ def _hit(row: Any, phrases: list[Phrase]) -> Hit:
     return Hit(
         chat_id=row.chat_id,
         title=row.title,
-        archived=row.archived,
+        archived=bool(row.archived),  # SQLite has numbers
         message_id=row.message_id,
         role=row.role,
         excerpt=excerpt(body, phrases),

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pagoda.workspace.chats.folders import DEEPEST, LONGEST_NAME
 from pagoda.workspace.chats.formats import markdown, open_webui, own
 from pagoda.workspace.chats.listing import LONGEST_TAG, MOST_TAGS, tags_of
+from pagoda.workspace.chats.prompts import Prompts
 from pagoda.workspace.chats.service import branch_of, first_words, own_chat, text_of
 from pagoda.workspace.files.worker import Workers
 from pagoda.workspace.storage.database import Database
@@ -33,8 +34,9 @@ _CONVERTER = "pagoda.workspace.chats.convert"
 class Transfer:
     """Export and import of one's own chats."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, prompts: Prompts) -> None:
         self._db = database
+        self._prompts = prompts
         self._workers = Workers(IMPORT_SECONDS, _IMPORT_MEMORY, asyncio.Semaphore(1))
 
     async def chat(self, user_id: str, chat_id: str) -> dict[str, Any]:
@@ -76,14 +78,16 @@ class Transfer:
         yield b"]\n" if before != b"[" else b"[]\n"
 
     async def take_in(self, user_id: str, body: BinaryIO) -> dict[str, Any]:
-        """Imports a file: {"format", "chats"}. Raises WorkspaceError 400, with nothing done."""
+        """Imports a file: {"format", "chats": count, "prompts": count}. Prompts whose command the user has
+        already are left as they are. Raises WorkspaceError 400, with nothing done.
+        """
         with TemporaryDirectory(prefix="pagoda-import-") as folder:
             source, target = Path(folder, "source"), Path(folder, "target")
             await asyncio.to_thread(_copy, body, source)
             answer = await self._workers.run(_CONVERTER, [str(source), str(target)], "file")
             with target.open(encoding="utf-8") as lines:
                 await self._insert(user_id, lines)
-        return answer
+        return {**answer, "prompts": await self._prompts.add_missing(user_id, answer["prompts"])}
 
     async def _insert(self, user_id: str, lines: TextIO) -> None:
         made: list[str] = []
