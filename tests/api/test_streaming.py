@@ -87,12 +87,16 @@ def running(server: Server) -> int:
     return int(float(line.split()[-1]))
 
 
-def test_every_token_is_an_event(server: Server) -> None:
+def test_text_comes_in_events_and_ends_in_order(server: Server) -> None:
     found = stream(server, body("slowly", 40))
-    assert len(contents(found)) == 40
+    texts = contents(found)
+    assert 1 < len(texts) <= 40  # as many as tokens, where the machine keeps up
+    assert (WORDS * 10).startswith("".join(texts))
     assert found[-1]["usage"]["completion_tokens"] == 40
     assert found[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
-    assert [event["choices"][0]["finish_reason"] for event in found[:-1]] == [None] * 40 + ["length"]
+    assert [event["choices"][0]["finish_reason"] for event in found[:-1]] == [None] * (len(found) - 2) + [
+        "length"
+    ]
 
 
 def test_a_slow_reader_gets_everything_in_fewer_events(server: Server) -> None:
@@ -134,7 +138,7 @@ def test_an_old_client_gets_the_same_without_chunks(server: Server) -> None:
     connection.close()
     head, _, plain = data.partition(b"\r\n\r\n")
     assert b"chunked" not in head.lower()
-    assert contents(events(plain)) == contents(stream(server, body("slowly", 12)))
+    assert "".join(contents(events(plain))) == "".join(contents(stream(server, body("slowly", 12))))
 
 
 def test_a_client_that_goes_away_in_mid_stream_frees_the_engine(server: Server) -> None:
