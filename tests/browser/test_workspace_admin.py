@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from tests.browser.house import ADMIN, PAGE
+from tests.browser.house import ADMIN, PAGE, set_up, sign_in, workspace_server
 from tests.browser.pages import OpenPage, Watched
 
 playwright = pytest.importorskip(
@@ -18,6 +20,30 @@ playwright = pytest.importorskip(
 expect = playwright.expect
 
 OpenSection = Callable[..., Watched]
+
+FILTER = """\"\"\"
+title: Shout
+version: 1.0
+description: Says it louder
+\"\"\"
+from pydantic import BaseModel, Field
+
+
+class Filter:
+    class Valves(BaseModel):
+        loudness: int = Field(1, title="How loud")
+        token: str = Field("", json_schema_extra={"input": {"type": "password"}})
+        mark: str = Field("!", json_schema_extra={"input": {"type": "select", "options": ["!", "?"]}})
+        places: list[str] = Field(
+            [], json_schema_extra={"input": {"type": "multiselect", "options": ["ends", "middle"]}}
+        )
+
+    def __init__(self):
+        self.valves = self.Valves()
+
+    def inlet(self, body: dict) -> dict:
+        return body
+"""
 
 
 @pytest.fixture
@@ -179,6 +205,8 @@ def test_settings_are_saved_and_go_back_to_their_defaults(
     save = page.get_by_role("button", name="Save")
     expect(page.get_by_label("Name of the house")).to_have_value("Pagoda")
     expect(save).to_be_disabled()
+    # every one of them has a name in the page's language
+    expect(page.locator("main label").filter(has_text=re.compile("^[A-Z]+(_[A-Z]+)+$"))).to_have_count(0)
     page.get_by_label("Name of the house").fill("The lab")
     page.get_by_role("switch", name="Titles of chats").check()
     expect(page.get_by_text("2 changes are not saved yet.")).to_be_visible()
@@ -192,6 +220,28 @@ def test_settings_are_saved_and_go_back_to_their_defaults(
     save.click()
     expect(page.get_by_text("Saved.")).to_be_visible()
     assert api.get("api/config").json()["name"] == "Pagoda"
+
+
+def test_a_setting_of_the_environment_is_locked_and_says_why(
+    chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBUI_NAME", "The fixed house")
+    monkeypatch.setenv("OPENAI_API_BASE_URL", "http://127.0.0.1:9/v1")
+    with workspace_server(tmp_path) as url:
+        set_up(url)
+        page = chromium.new_page()
+        page.goto(url)
+        sign_in(Watched(page, url))
+        page.goto(f"{url}?admin=settings")
+        name = page.get_by_label("Name of the house")
+        expect(name).to_be_disabled()
+        expect(name).to_have_value("The fixed house")
+        expect(name).to_have_accessible_description(re.compile("Locked: the environment variable WEBUI_NAME"))
+        page.goto(f"{url}?admin=connections")
+        card = page.get_by_test_id("connection")
+        expect(card).to_contain_text("OPENAI_API_BASE_URL")
+        expect(card.get_by_role("button", name=re.compile("^Edit"))).to_be_disabled()
+        page.close()
 
 
 def test_a_connection_is_tested_when_it_is_saved(administration: OpenSection, house_url: str) -> None:
@@ -239,6 +289,89 @@ def test_the_audit_log_tells_what_was_done(administration: OpenSection, api: htt
     expect(line).to_have_count(0)
 
 
+def test_a_model_is_named_described_and_asked_with_parameters(
+    administration: OpenSection, api: httpx.Client
+) -> None:
+    watched = administration("models")
+    page = watched.page
+    card = page.get_by_test_id("model").first
+    card.get_by_role("button", name=re.compile("^Edit")).click()
+    page.get_by_label("Name", exact=True).fill("The house model")
+    page.get_by_label("Temperature").fill("0.3")
+    page.get_by_label("System prompt").fill("Be brief.")
+    page.get_by_label("Thinking").select_option("off")
+    watched.screenshot("admin-model-light-en-1280")
+    page.get_by_role("button", name="Save").click()
+    expect(card).to_contain_text("The house model")
+    expect(card).to_contain_text("Temperature: 0.3")
+    watched.screenshot("admin-models-light-en-1280")
+    [shown] = api.get("api/models").json()["models"]
+    assert shown["name"] == "The house model"
+    card.get_by_role("button", name=re.compile("^Edit")).click()
+    expect(page.get_by_label("Temperature")).to_have_value("0.3")
+    page.get_by_role("button", name="Forget all of it").click()
+    expect(card).not_to_contain_text("The house model")
+
+
+def test_a_function_is_pasted_set_up_and_switched_on(administration: OpenSection, api: httpx.Client) -> None:
+    watched = administration("functions", provoked=True)
+    page = watched.page
+    page.get_by_role("button", name="Add a function").click()
+    page.get_by_label("Id", exact=True).fill("shout")
+    page.get_by_label("Code").fill("class Filter:\n    def broken(:\n")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("Line 2")
+    expect(page.locator(".gutter .faulty")).to_have_text("2")
+    page.get_by_label("Code").fill(FILTER)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Shout", level=1)).to_be_visible()
+
+    page.get_by_label("How loud").fill("many")
+    page.get_by_role("button", name="Save the settings").click()
+    expect(page.get_by_text("This is no number.")).to_be_visible()
+    page.get_by_label("How loud").fill("3")
+    page.get_by_label("Token").fill("secret")
+    page.get_by_label("Mark").select_option("?")
+    page.get_by_label("ends", exact=True).check()
+    page.get_by_role("button", name="Save the settings").click()
+    expect(page.get_by_text("Saved.").last).to_be_visible()
+    expect(page.get_by_label("Token")).to_have_value("")
+    watched.screenshot("admin-function-light-en-1280")
+    saved = api.get("api/admin/functions/shout/valves").json()
+    assert saved["values"] == {"loudness": 3, "mark": "?", "places": ["ends"]}
+    assert saved["secrets"] == ["token"]
+
+    page.get_by_role("button", name="All functions").click()
+    card = page.get_by_test_id("function").filter(has_text="Shout")
+    page.get_by_role("switch", name="Shout is on").check()
+    expect(card.get_by_text("On", exact=True)).to_be_visible()
+    page.get_by_label("For all models: Shout").check()
+    expect(page.get_by_label("For all models: Shout")).to_be_checked()
+    watched.screenshot("admin-functions-light-en-1280")
+    page.get_by_role("button", name="Delete Shout").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(card).to_have_count(0)
+
+
+def test_usage_is_told_by_day_user_and_model(administration: OpenSection) -> None:
+    watched = administration("usage")
+    page = watched.page
+    expect(page.get_by_test_id("usage-answers")).to_be_visible()
+    expect(page.get_by_role("heading", name="By user")).to_be_visible()
+    assert page.locator("svg g").count() == 30
+    page.get_by_label("Time").select_option("7")
+    expect(page.locator("svg g")).to_have_count(7)
+    watched.screenshot("admin-usage-light-en-1280")
+
+
+def test_a_backup_is_an_archive_to_keep(administration: OpenSection) -> None:
+    page = administration("backup").page
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Make a backup").click()
+    assert zipfile.is_zipfile(download.value.path())
+    assert download.value.suggested_filename.startswith("pagoda-")
+
+
 def test_users_who_are_no_administrators_find_no_way_in(
     open_house: OpenPage, api: httpx.Client, house_url: str
 ) -> None:
@@ -255,9 +388,10 @@ def test_users_who_are_no_administrators_find_no_way_in(
     expect(page.locator("#composer")).to_be_visible()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
-@pytest.mark.parametrize("width", [375, 1920])
+@pytest.mark.parametrize(
+    ("width", "locale", "theme"),
+    [(375, "en-US", "light"), (375, "zh-CN", "dark"), (768, "en-US", "dark"), (1920, "zh-CN", "light")],
+)
 def test_every_section_fits_every_width_theme_and_language(
     administration: OpenSection, width: int, locale: str, theme: str
 ) -> None:

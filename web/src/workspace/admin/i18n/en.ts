@@ -144,6 +144,8 @@ export const en = {
   'setting.ENABLE_AUTOCOMPLETE_GENERATION': 'Completion while typing',
   'setting.ENABLE_DIRECT_CONNECTIONS': 'Users may add connections of their own',
   'setting.ENABLE_PIP_INSTALL_FRONTMATTER_REQUIREMENTS': 'Install the packages that functions require',
+  'setting.ENABLE_FUNCTIONS_EXECUTE': 'Functions may run scripts in the page',
+  'setting.ENABLE_FUNCTIONS_EXECUTE.hint': 'Such a script can do whatever the reader of the page can.',
   'choice.DEFAULT_USER_ROLE.pending': 'Waits for approval',
   'choice.DEFAULT_USER_ROLE.user': 'May be used at once',
   'choice.language.': 'The browser’s',

@@ -145,6 +145,8 @@ export const zh: Translation<typeof en> = {
   'setting.ENABLE_AUTOCOMPLETE_GENERATION': '输入时自动补全',
   'setting.ENABLE_DIRECT_CONNECTIONS': '允许用户添加自己的连接',
   'setting.ENABLE_PIP_INSTALL_FRONTMATTER_REQUIREMENTS': '安装函数所需的软件包',
+  'setting.ENABLE_FUNCTIONS_EXECUTE': '允许函数在页面中运行脚本',
+  'setting.ENABLE_FUNCTIONS_EXECUTE.hint': '这类脚本能做页面使用者所能做的一切。',
   'choice.DEFAULT_USER_ROLE.pending': '等待批准',
   'choice.DEFAULT_USER_ROLE.user': '立即可用',
   'choice.language.': '跟随浏览器',
