@@ -18,6 +18,7 @@ from pagoda.workspace.storage import migrate
 from pagoda.workspace.storage.backup import restore_backup, write_backup
 from pagoda.workspace.storage.database import Database, DatabaseError
 from pagoda.workspace.storage.sealing import KEY_FILE
+from pagoda.workspace.storage.tables import UsageEvent
 
 
 async def fill(house: House) -> None:
@@ -172,22 +173,10 @@ async def test_usage_is_summed_by_user_model_and_day(house: House) -> None:
         rows = [(own, "a", 1, 10, 5), (own, "b", day + 1, 1, 1), (grace, "a", 2 * day - 1, 100, 50)]
         async with house.workspace.database.write() as session:
             await session.execute(text("DELETE FROM usage_event"))
-            for n, (user, model, at, prompt, completion) in enumerate(rows):
-                await session.execute(
-                    text(
-                        "INSERT INTO usage_event (id, user_id, model_id, source, prompt_tokens, cached_tokens,"
-                        " completion_tokens, reasoning_tokens, ttft_ms, duration_ms, created_at)"
-                        " VALUES (:id, :user, :model, 'page', :prompt, 0, :completion, 0, 10, 20, :at)"
-                    ),
-                    {
-                        "id": str(n),
-                        "user": user,
-                        "model": model,
-                        "prompt": prompt,
-                        "completion": completion,
-                        "at": at,
-                    },
-                )
+            for user, model, at, prompt, completion in rows:
+                counts = {"prompt_tokens": prompt, "completion_tokens": completion}
+                event = UsageEvent(user_id=user, model_id=model, source="page", created_at=at, **counts)
+                session.add(event)
 
         async def ask(**params: object) -> dict[str, object]:
             response = await ada.get("/api/admin/usage", params=params)  # type: ignore[arg-type]
