@@ -34,7 +34,7 @@ def scatter(wavelength: float) -> float:
 2. We look up and see *blue*.
 """
 REPLIES = [
-    Reply(when="long", text=LONG, step_ms=40),
+    Reply(when="long", text=LONG, step_ms=10),
     Reply(when="endless", text="again ", repeat=True, step_ms=30),
     Reply(when="sky", text=RICH),
     Reply(when="think", text="<think>\nLet me count: 2 and 2.\n</think>\n\nIt is four.", step_ms=10),

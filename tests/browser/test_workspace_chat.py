@@ -76,6 +76,45 @@ def test_an_answer_is_stopped_by_escape_and_keeps_what_it_has(at_home: OpenPage)
     expect(wait_for_answer(page, "stopped").locator(".prose")).to_have_text(kept)
 
 
+def test_a_stopped_answer_goes_on_where_it_was(at_home: OpenPage) -> None:
+    page = at_home().page
+    ask(page, "Say something long again.")
+    wait_for_words(page, 40)
+    page.keyboard.press("Escape")
+    kept = wait_for_answer(page, "stopped").locator(".prose").inner_text()
+    answers(page).last.get_by_role("button", name="Continue").click()
+    wait_for_words(page, len(kept) + 10)
+    answer = wait_for_answer(page)
+    assert answer.locator(".prose").inner_text().startswith(kept)
+    expect(answer.get_by_role("button", name="Continue")).to_have_count(0)
+    expect(answer.get_by_test_id("versions")).to_have_count(0)
+
+
+def test_a_broken_connection_is_mended_and_no_word_is_lost(at_home: OpenPage) -> None:
+    page = at_home().page
+    asked: list[str] = []
+
+    def break_the_first(route: Any) -> None:
+        asked.append(route.request.url.partition("?")[2])
+        if len(asked) > 1:
+            route.continue_()
+            return
+        response = route.fetch()
+        body = response.body()
+        route.fulfill(response=response, body=body[: len(body) // 2])  # in the middle of an event
+
+    page.route("**/api/generations/*/events?*", break_the_first)
+    with page.expect_request(re.compile(r"/events\?after=[1-9]")):
+        ask(page, "Why is the sky blue on a bad line?")
+    answer = wait_for_answer(page)
+    assert asked[0] == "after=0"
+    expect(answer.locator(".prose")).to_contain_text("We look up and see blue.")
+    whole = answer.locator(".prose").inner_text()
+    page.unroute_all()
+    page.reload()
+    expect(wait_for_answer(page).locator(".prose")).to_have_text(whole, use_inner_text=True)
+
+
 def test_an_edited_question_begins_a_branch_and_arrows_lead_back(at_home: OpenPage) -> None:
     watched = at_home()
     page = watched.page
