@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
@@ -15,6 +16,9 @@ from pagoda.api.metrics import ServerMetrics
 from pagoda.api.model_pool import Lease, ModelPool
 from pagoda.api.settings import ServerSettings
 
+if TYPE_CHECKING:
+    from pagoda.api.hooks import RequestHooks
+
 _log = logging.getLogger(__name__)
 
 
@@ -23,7 +27,7 @@ class ServerState:
     """One server's models, settings, metrics, and whether it is shutting down.
 
     load: requests for models' answers that are being worked on. closed: no new ones are taken. told: lines
-    that the log has once.
+    that the log has once. hooks: what takes part in chats, where there is something.
     checks: see whether constraints can be compiled.
     """
 
@@ -34,6 +38,7 @@ class ServerState:
     created: int = field(default_factory=lambda: int(time.time()))
     load: int = 0
     closed: bool = False
+    hooks: RequestHooks | None = None
     told: set[str] = field(default_factory=set)
     checks: ConstraintChecks = field(default_factory=ConstraintChecks)
 

@@ -15,6 +15,7 @@ from pagoda.api.in_process import InProcessChats
 from pagoda.api.part import ServerPartError
 from pagoda.api.prompts import tokenize
 from pagoda.api.served_model import ServedModel
+from pagoda.cli.functions import HttpFunctions, ServedTokens
 from pagoda.workspace.app import Workspace
 from pagoda.workspace.providers.base import ProviderError, ProviderModel
 from pagoda.workspace.providers.local import LocalProvider
@@ -33,7 +34,9 @@ class WorkspacePart:
         """Raises DatabaseError for a DATABASE_URL that is none."""
         local = LocalProvider(LocalModels(InProcessChats(app.state.server)), as_provider_error)
         settings = WorkspaceSettings.from_environment(os.environ)
-        self._workspace = Workspace(settings, self._data_dir, [local], __version__)
+        tokens = ServedTokens(app.state.server.models)
+        self._workspace = Workspace(settings, self._data_dir, [local], __version__, tokens=tokens)
+        app.state.server.hooks = HttpFunctions(self._workspace.functions.api)
         self._workspace.install(app)
 
     async def start(self) -> None:

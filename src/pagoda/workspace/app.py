@@ -115,6 +115,7 @@ class Workspace:
             self.providers,
             data_dir,
             version,
+            by_key=self.accounts.by_key,
             tabs=self.tabs,
             tokens=tokens,
             safe_mode=settings.safe_mode,

@@ -8,6 +8,7 @@ from pathlib import Path
 from pagoda.workspace.chats.service import Chats
 from pagoda.workspace.functions.actions import Actions
 from pagoda.workspace.functions.answers import HouseAnswers
+from pagoda.workspace.functions.api import ApiFunctions, ByKey
 from pagoda.workspace.functions.context import NoTabs, Tabs, TokenCounter
 from pagoda.workspace.functions.host import FunctionHost
 from pagoda.workspace.functions.house_questions import HouseQuestions
@@ -25,8 +26,8 @@ FOLDER = "functions"
 
 
 class Functions:
-    """tabs: the users' open pages. tokens: tokenizers of the models that this server runs. safe_mode: nothing
-    is loaded. execute: functions may run scripts in the page.
+    """by_key: whose personal key it is. tabs: the open pages. tokens: tokenizers of models that this
+    server runs. safe_mode: nothing is loaded. execute: functions may run scripts in the page.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Functions:
         data_dir: Path,
         version: str,
         *,
+        by_key: ByKey,
         tabs: Tabs | None = None,
         tokens: TokenCounter | None = None,
         safe_mode: bool = False,
@@ -53,6 +55,7 @@ class Functions:
         )
         self.service = FunctionService(self.host)
         self.page = PageFunctions(self.host, database, chats, tabs, execute=execute)
+        self.api = ApiFunctions(self.host, providers, by_key)
         self.actions = Actions(self.host, chats, providers, tabs, execute=execute)
         providers.extras = self.service.extras
         providers.add(PipeProvider(self.host, house.user))

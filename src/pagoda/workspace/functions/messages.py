@@ -36,11 +36,12 @@ class Setup(msgspec.Struct, frozen=True, tag="setup"):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call"):
-    """Run one handler. hook: describe, inlet, stream, outlet, pipes, pipe, action or options.
+    """Run one handler. hook: describe, inlet, stream, outlet, pipes, pipe, action, schema or
+    validate (and the same two for users' valves).
 
     body: the handler's main argument. arguments: the reserved ones by name; those with a meaning of their own
-    (`__event_emitter__`, `__event_call__`, `__request__`) are made in the process when `live`. valves and
-    user_valves: None where nothing is saved.
+    (`__event_emitter__`, `__event_call__`, `__request__`) are made in the process. live: whether a page
+    watches; a pipe that nobody watches can emit nothing. valves and user_valves: None where nothing is saved.
     """
 
     id: int
@@ -77,11 +78,19 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
     error: str | None = None
 
 
-ServerMessage = Setup | Call | Cancel | More | Answer
+class Ping(msgspec.Struct, frozen=True, tag="ping"):
+    """Does the process still turn to messages?"""
+
+
+ServerMessage = Setup | Call | Cancel | More | Answer | Ping
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The process takes calls."""
+
+
+class Pong(msgspec.Struct, frozen=True, tag="pong"):
+    """It does."""
 
 
 class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
@@ -140,4 +149,4 @@ class Printed(msgspec.Struct, frozen=True, tag="printed"):
     dropped: int = 0
 
 
-ProcessMessage = Ready | Unknown | Result | Failure | Item | Emitted | Question | Printed
+ProcessMessage = Ready | Pong | Unknown | Result | Failure | Item | Emitted | Question | Printed

@@ -30,6 +30,8 @@ from pagoda.workspace.functions.messages import (
     Item,
     Limits,
     More,
+    Ping,
+    Pong,
     Printed,
     ProcessMessage,
     Question,
@@ -74,6 +76,7 @@ class PluginProcess:
         self._starting = asyncio.Lock()
         self._alone = asyncio.Lock()  # held by a call that is tried again with no other beside it
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._answers = False  # whether the process has answered the last ping
         self._worn = False  # a function has filled the memory: the process is replaced when nothing runs
 
     @property
@@ -151,13 +154,25 @@ class PluginProcess:
         while not work.done.done():
             if (left := work.remaining()) <= 0:
                 _log.warning("function %s: %s ran too long and is ended", work.code.id, work.call.hook)
-                self._send(Cancel(work.call.id, "time"))
-                if not await self._ends(work):
-                    work.fail("time", "It ran too long and was ended.")
-                    self._work.pop(work.call.id, None)
-                    await self._kill(f"function {work.code.id} does not end")
-                return
+                await self._end_late(work)
+                continue
             await asyncio.wait({work.done}, timeout=left)
+
+    async def _end_late(self, work: Work) -> None:
+        """Makes a call end that ran too long, with the process if need be. Where the process answers nobody,
+        somebody holds its interpreter, and nobody can say who: all calls are tried again, one at a time.
+        """
+        process, self._answers = self._process, False
+        self._send(Cancel(work.call.id, "time"))
+        self._send(Ping())
+        if await self._ends(work) or process is not self._process:
+            return
+        if self._answers or work.alone or len(self._work) == 1:
+            work.fail("time", "It ran too long and was ended.")
+            self._work.pop(work.call.id, None)
+            await self._kill(f"function {work.code.id} does not end")
+        else:
+            await self._kill("it answers nobody")
 
     async def _ends(self, work: Work) -> bool:
         await asyncio.wait({work.done}, timeout=self.limits.grace_seconds)
@@ -258,6 +273,9 @@ class PluginProcess:
         if isinstance(message, Question):
             self._spawn(self._reply(message))
             return
+        if isinstance(message, Pong):
+            self._answers = True
+            return
         if isinstance(message, Ready) or (work := self._work.get(message.id)) is None:
             return
         work.alive()
@@ -326,7 +344,7 @@ class PluginProcess:
             if len(left) == 1 or work.alone or work.delivered:
                 work.fail("died", "The plugin process died while it ran.")
             else:
-                work.alone = True
+                work.alone = work.queued = True
                 self._spawn(self._again(work))
 
     async def _again(self, work: Work) -> None:
@@ -339,6 +357,7 @@ class PluginProcess:
                 work.fail(error.kind, str(error))
                 return
             self._work[work.call.id] = work
+            work.queued = False
             work.begin()
             self._send(msgspec.structs.replace(work.call, content=work.code.content))
             await asyncio.wait({work.done})

@@ -65,6 +65,7 @@ class Work:
     events: int = 0
     asking: int = 0  #: questions to a person that are open
     deadline: float = 0.0
+    queued: bool = False  #: it waits to be tried again
 
     def begin(self) -> None:
         """The clock starts."""
@@ -76,8 +77,8 @@ class Work:
             self.begin()
 
     def remaining(self) -> float:
-        """Seconds until it has run too long; while a person is asked the clock stands."""
-        if self.asking:
+        """Seconds until it has run too long. The clock stands while a person is asked, or it waits."""
+        if self.asking or self.queued:
             self.begin()
         return self.deadline - time.monotonic()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pagoda.workspace.functions import plugin_process
-from pagoda.workspace.functions.messages import Call, Cancel, More, Ready, ServerMessage, Setup
+from pagoda.workspace.functions.messages import Call, Cancel, More, Ping, Pong, Ready, ServerMessage, Setup
 from pagoda.workspace.functions.plugin_process.calls import Calls
 from pagoda.workspace.functions.plugin_process.peer import Installed, Peer
 from pagoda.workspace.functions.plugin_process.prints import Prints
@@ -40,15 +40,17 @@ def main(arguments: list[str]) -> int:
     Installed.peer = peer
     calls = Calls(peer, Path(setup.folder))
     peer.send(Ready())
-    serve(messages, calls)
+    serve(messages, peer, calls)
     # Threads of functions may still be at work; nobody waits for them.
     os._exit(0)
 
 
-def serve(messages: Iterator[ServerMessage], calls: Calls) -> None:
+def serve(messages: Iterator[ServerMessage], peer: Peer, calls: Calls) -> None:
     """Takes messages until the server is gone."""
     for message in messages:
         match message:
+            case Ping():
+                peer.send(Pong())
             case Call():
                 calls.begin(message)
             case Cancel(id=number, reason=reason):

@@ -36,10 +36,11 @@ def arguments_for(handler: Callable[..., Any], function: Loaded, call: Call, pee
         found.pop(main)
     if "__user__" in declared and isinstance(found.get("__user__"), dict):
         _add_user_valves(found["__user__"], function, call.user_valves)
+    watched = call.live or call.hook != "pipe"  # filters may rely on being able to emit
     if "__event_emitter__" in declared:
-        found["__event_emitter__"] = _emitter(peer, call.id) if call.live else None
+        found["__event_emitter__"] = _emitter(peer, call.id) if watched else None
     if "__event_call__" in declared:
-        found["__event_call__"] = _caller(peer) if call.live else None
+        found["__event_call__"] = _caller(peer) if watched else None
     if "__request__" in declared:
         from pagoda.workspace.functions.plugin_process.request import request_of
 

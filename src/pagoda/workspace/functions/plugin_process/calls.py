@@ -86,6 +86,7 @@ class Calls:
         self._folder = folder
         self._functions: dict[str, Loaded] = {}
         self._lanes: dict[str, Lane] = {}
+        self._loading: dict[str, asyncio.Lock] = {}  # one instance, however many calls come at once
         self._running: dict[int, Running] = {}
 
     def begin(self, call: Call) -> None:
@@ -170,10 +171,12 @@ class Calls:
         known = self._functions.get(call.function_id)
         if known is not None and known.digest == call.digest:
             return known
-        content = call.content or ""
-        made = await running.threads.run(partial(load, call.function_id, content, call.digest, self._folder))
-        self._functions[call.function_id] = made
-        return made
+        async with self._loading.setdefault(call.function_id, asyncio.Lock()):
+            known = self._functions.get(call.function_id)
+            if known is None or known.digest != call.digest:
+                work = partial(load, call.function_id, call.content or "", call.digest, self._folder)
+                known = self._functions[call.function_id] = await running.threads.run(work)
+            return known
 
     async def _pipe(self, running: Running, found: Any) -> None:
         """Sends what a pipe returned, item by item."""

@@ -1,0 +1,64 @@
+"""What plugin functions get of the API's side, and the API of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pagoda.api.hooks import ChatHook, HookError
+from pagoda.api.model_pool import ModelPool
+from pagoda.text.tokenizer import Tokenizer
+from pagoda.workspace.functions.api import ApiFunctions, FilteredChat
+from pagoda.workspace.providers.base import ProviderError
+
+
+class ServedTokens:
+    """Tokenizers of models in memory; where the one that is named is not, the first one's."""
+
+    def __init__(self, models: ModelPool) -> None:
+        self._models = models
+
+    def encode(self, model: str | None, text: str) -> list[int]:
+        return self._tokenizer(model).encode(text, add_special_tokens=False)
+
+    def decode(self, model: str | None, tokens: Sequence[int]) -> str:
+        return self._tokenizer(model).decode(tokens, skip_special_tokens=False)
+
+    def size(self, model: str | None) -> int:
+        return self._tokenizer(model).vocab_size
+
+    def _tokenizer(self, name: str | None) -> Tokenizer:
+        served = self._models.list()
+        named = [model for model in served if name in model.names]
+        for model in (*named, *served):
+            if (llm := model.loaded_llm) is not None:
+                return llm.tokenizer
+        raise LookupError("no model with a tokenizer is in memory")
+
+
+class HttpFunctions:
+    """Filters around chats on /v1, as the API's `RequestHooks`."""
+
+    def __init__(self, functions: ApiFunctions) -> None:
+        self._functions = functions
+
+    async def begin(self, key: str, model: str) -> ChatHook | None:
+        found = await self._functions.begin(key, model)
+        return None if found is None else _Hook(found)
+
+
+class _Hook:
+    def __init__(self, chat: FilteredChat) -> None:
+        self._chat = chat
+
+    async def inlet(self, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._chat.inlet(body)
+        except ProviderError as error:
+            raise HookError(str(error), error.status) from error
+
+    async def chunk(self, chunk: dict[str, Any]) -> dict[str, Any] | None:
+        return await self._chat.chunk(chunk)
+
+    async def end(self, texts: list[str]) -> list[str]:
+        return await self._chat.end(texts)
