@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import limits, memory, sections, server, serving, warm_start, workspace
+from benchmarks import limits, memory, sections, server, serving, warm_start, workspace, workspace_streams
 from benchmarks.client import WorkerError, llamacpp_worker, pagoda_worker
 from benchmarks.cost import CostModel
 from benchmarks.peers import Runs, time_in_turn
@@ -68,6 +68,7 @@ def _run(arguments: argparse.Namespace) -> None:
         sections.add_serving(report, offered)
     if "workspace" in arguments.parts:
         workspace.add_section(report, workspace.measure())
+        workspace_streams.add_section(report, workspace_streams.measure())
     runs, peer = _time_all(arguments, model, threads) if "speed" in arguments.parts else ([], None)
     # Looked at again: on a machine that others use too, the higher figure is nearer to the limit.
     ceiling = limits.better(ceiling, limits.measure(arguments.limit_seconds, threads))
