@@ -401,7 +401,9 @@ def test_every_section_fits_every_width_theme_and_language(
     for place in range(links.count()):
         links.nth(place).click()
         expect(page.locator("main h1")).to_have_text(links.nth(place).inner_text())
-        page.wait_for_load_state("networkidle")
+        expect(page.locator("main [aria-busy=true]")).to_have_count(0)
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        main = "document.querySelector('main')"
+        assert page.evaluate(f"{main}.scrollWidth - {main}.clientWidth") <= 0, links.nth(place).inner_text()
         section = links.nth(place).get_attribute("href").partition("admin=")[2]
         watched.screenshot(f"admin-{section}-{theme}-{locale}-{width}")
