@@ -78,6 +78,18 @@ def test_a_whole_file_is_left_alone(tmp_path: Path) -> None:
     assert path.stat().st_ino == before
 
 
+@pytest.mark.parametrize("torn", [False, True], ids=["whole", "repaired"])
+def test_a_file_of_answers_has_one_writer(tmp_path: Path, torn: bool) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("torn" if torn else "")
+    with AnswerFile(path) as output:
+        with pytest.raises(UsageError, match="is being written by another batch"):
+            AnswerFile(path)
+        output.add('{"custom_id": "a", "response": {"status_code": 200}}\n')
+    with AnswerFile(path) as output:
+        assert output.answered == {"a"}
+
+
 async def test_requests_run_many_at_a_time_and_stop_when_the_model_is_gone(tmp_path: Path) -> None:
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text("".join(request(str(number), n=number) for number in range(20)))

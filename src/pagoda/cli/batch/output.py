@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -16,17 +17,21 @@ class AnswerFile:
 
     answered: ids of requests whose answers are there from an earlier run. A torn last line, lines that were
     not sent to the server, and failures of the server itself (status 500 and above) are taken out when the
-    file is opened, so that their requests run again. Raises UsageError with one line.
+    file is opened, so that their requests run again. Raises UsageError with one line, also while another
+    batch writes the file.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self.answered = _repair(path) if path.exists() else set()
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[str] = path.open("a", encoding="utf-8")
+            self._file = _locked(path)
+            self.answered, repaired = _repair(path)
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+        if repaired is not None:
+            self._file.close()
+            self._file = repaired
 
     def add(self, line: str) -> None:
         """Writes one line, whole, before it returns. Raises UsageError where that is not possible."""
@@ -45,24 +50,48 @@ class AnswerFile:
         self._file.close()
 
 
-def _repair(path: Path) -> set[str]:
-    """Rewrites the file without lines that do not count; returns the ids of those that do."""
+def _locked(path: Path) -> IO[str]:
+    """The file, to be added to, and nobody else's until it is closed. Raises UsageError."""
+    file = path.open("a", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except BlockingIOError:
+        ours = False
+    if not ours:  # somebody has it, or has put a repaired one in its place meanwhile
+        file.close()
+        raise UsageError(f"{path} is being written by another batch; wait for it or name another file")
+    return file
+
+
+def _repair(path: Path) -> tuple[set[str], IO[str] | None]:
+    """The ids of the lines that count; and where there are others, the file that now stands in the place of
+    the old one, without them, open and locked.
+    """
     answered: set[str] = set()
     rest = path.with_name(path.name + ".repair")
     dropped = False
-    with path.open("rb") as old, rest.open("wb") as new:
-        for line in old:
-            custom_id = _answered_id(line)
-            if custom_id is None or custom_id in answered:
-                dropped = True
-                continue
-            answered.add(custom_id)
-            new.write(line)
-    if dropped:
-        os.replace(rest, path)
-    else:
+    new = rest.open("w", encoding="utf-8")
+    try:
+        fcntl.flock(new, fcntl.LOCK_EX)
+        with path.open("rb") as old:
+            for line in old:
+                custom_id = _answered_id(line)
+                if custom_id is None or custom_id in answered:
+                    dropped = True
+                    continue
+                answered.add(custom_id)
+                new.buffer.write(line)
+        new.flush()
+        if dropped:
+            os.replace(rest, path)
+            return answered, new
         rest.unlink()
-    return answered
+    except BaseException:
+        new.close()
+        raise
+    new.close()
+    return answered, None
 
 
 def _answered_id(line: bytes) -> str | None:
