@@ -15,6 +15,12 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def test_a_model_that_makes_vectors_is_not_chatted_with(tmp_path: Path, gguf: Path) -> None:
+    with service(tmp_path, str(gguf), "--runner", "pooling") as running:
+        assert running.value("API") == running.value("Address") + "/v1"
+        assert not any(line.strip().startswith("Chat") for line in running.block)
+
+
 def test_a_service_says_what_it_is_serves_and_stops(tmp_path: Path, gguf: Path) -> None:
     with service(tmp_path, str(gguf), "--max-model-len", "256", "--threads", "1") as running:
         assert running.value("API") == f"{running.url}/v1"

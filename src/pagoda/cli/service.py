@@ -179,7 +179,7 @@ def ready_lines(info: EngineInfo, name: str, address: str, options: ServiceOptio
     tokens = info.num_blocks * info.block_size
     threads = "1 thread" if info.num_threads == 1 else f"{info.num_threads} threads"
     rows = [
-        ("Chat" if options.web else "Address", address),
+        ("Chat" if options.web and info.runner == "generate" else "Address", address),
         ("API", f"{address}/v1" + (" (with an API key)" if options.server.api_keys else "")),
         ("Model", f"{name} ({info.architecture}, {formats})"),
         ("Context", f"{info.max_model_len:,} tokens"),
