@@ -12,8 +12,8 @@ from pagoda import __version__
 from pagoda.api.auth import ApiKeyMiddleware
 from pagoda.api.docs_page import docs_router
 from pagoda.api.errors import install_error_handlers
-from pagoda.api.metrics import ServerMetrics
 from pagoda.api.head_requests import HeadMiddleware
+from pagoda.api.metrics import ServerMetrics
 from pagoda.api.middleware import ObserveMiddleware
 from pagoda.api.model_pool import ModelPool, ServedModel
 from pagoda.api.openapi import install_openapi
