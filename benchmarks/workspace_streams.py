@@ -219,7 +219,9 @@ async def _serve(folder: Path, port: int, users: int) -> None:
     app = FastAPI()
     workspace.install(app)
     print(json.dumps(tokens), flush=True)
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, log_level="warning", access_log=False, timeout_keep_alive=120
+    )
     await uvicorn.Server(config).serve()
     await workspace.stop()
 
