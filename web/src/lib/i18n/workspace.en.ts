@@ -68,8 +68,6 @@ export const en = {
   'chats.running': 'An answer is being written',
 
   'talk.title': 'What is on your mind, {name}?',
-  'talk.text': 'What you write stays in this house.',
-  'talk.loading': 'Opening the chat',
   'talk.earlier': 'Show earlier messages',
   'talk.noModel': 'There is no model to talk to. An administrator can add one.',
   'talk.sending': 'Sending',
@@ -95,7 +93,6 @@ export const en = {
 
   'figures.context': 'Context used',
   'figures.context.of': '{used} of {total}',
-  'figures.live': 'Figures so far',
 
   'models.choose': 'Choose a model',
   'models.search': 'Search models',
@@ -106,7 +103,6 @@ export const en = {
   'models.loading': 'Loading',
   'models.unloaded': 'Not loaded',
   'models.error': 'Not available',
-  'models.gone': 'Not here any more',
 
   'panel.title': 'This chat',
   'panel.open': 'System prompt and parameters',
@@ -153,5 +149,4 @@ export const en = {
   'shortcuts.previous': 'Previous chat',
   'shortcuts.next': 'Next chat',
   'shortcuts.copy': 'Copy the last answer',
-  'skip.composer': 'Skip to the message field',
 } satisfies Record<string, string | { one: string; other: string }>;

@@ -71,8 +71,6 @@ export const zh: Translation<typeof en> = {
   'chats.running': '正在写回答',
 
   'talk.title': '{name}，想聊点什么？',
-  'talk.text': '你写的内容不会离开这里。',
-  'talk.loading': '正在打开对话',
   'talk.earlier': '显示更早的消息',
   'talk.noModel': '没有可用的模型，管理员可以添加。',
   'talk.sending': '正在发送',
@@ -98,7 +96,6 @@ export const zh: Translation<typeof en> = {
 
   'figures.context': '已用上下文',
   'figures.context.of': '{used} / {total}',
-  'figures.live': '目前的数据',
 
   'models.choose': '选择模型',
   'models.search': '搜索模型',
@@ -109,7 +106,6 @@ export const zh: Translation<typeof en> = {
   'models.loading': '正在加载',
   'models.unloaded': '未加载',
   'models.error': '不可用',
-  'models.gone': '已不存在',
 
   'panel.title': '本次对话',
   'panel.open': '系统提示词与参数',
@@ -156,5 +152,4 @@ export const zh: Translation<typeof en> = {
   'shortcuts.previous': '上一个对话',
   'shortcuts.next': '下一个对话',
   'shortcuts.copy': '复制最后一个回答',
-  'skip.composer': '跳到输入框',
 };
