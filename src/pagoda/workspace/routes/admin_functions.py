@@ -7,8 +7,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import Field
 
+from pagoda.workspace.accounts.audit import record
+from pagoda.workspace.accounts.principal import Principal
 from pagoda.workspace.functions.service import FunctionService, shown
-from pagoda.workspace.requests import Administrator, workspace_of
+from pagoda.workspace.requests import Administrator, address_of, workspace_of
 from pagoda.workspace.routes.bodies import Body, Done
 
 router = APIRouter(prefix="/api/admin/functions", tags=["functions"])
@@ -30,6 +32,20 @@ class Values(Body):
     values: dict[str, Any]
 
 
+async def _record(
+    request: Request, admin: Principal, action: str, function_id: str, detail: dict[str, Any] | None = None
+) -> None:
+    async with workspace_of(request).database.write() as session:
+        record(
+            session,
+            admin,
+            action,
+            target=("function", function_id),
+            detail=detail,
+            address=address_of(request),
+        )
+
+
 def _service(request: Request) -> FunctionService:
     return workspace_of(request).functions.service
 
@@ -44,8 +60,10 @@ async def list_functions(request: Request, _admin: Administrator) -> dict[str, A
 
 
 @router.post("", summary="Add a function; it begins inactive")
-async def create_function(request: Request, _admin: Administrator, body: NewFunction) -> dict[str, Any]:
-    return shown(await _service(request).create(body.content, body.id), content=True)
+async def create_function(request: Request, admin: Administrator, body: NewFunction) -> dict[str, Any]:
+    function = await _service(request).create(body.content, body.id)
+    await _record(request, admin, "function.create", function.id)
+    return shown(function, content=True)
 
 
 @router.get("/{function_id}", summary="A function with its text")
@@ -55,7 +73,7 @@ async def get_function(request: Request, _admin: Administrator, function_id: str
 
 @router.patch("/{function_id}", summary="Change a function")
 async def change_function(
-    request: Request, _admin: Administrator, function_id: str, body: Changes
+    request: Request, admin: Administrator, function_id: str, body: Changes
 ) -> dict[str, Any]:
     service = _service(request)
     function = await service.store.get(function_id)
@@ -64,12 +82,15 @@ async def change_function(
     values = body.model_dump(exclude_none=True, exclude={"content"})
     if values:
         function = await service.switch(function_id, **values)
+    told = {**values, "content": body.content is not None}
+    await _record(request, admin, "function.change", function_id, told)
     return shown(function, content=True)
 
 
 @router.delete("/{function_id}", summary="Remove a function and its settings")
-async def remove_function(request: Request, _admin: Administrator, function_id: str) -> Done:
+async def remove_function(request: Request, admin: Administrator, function_id: str) -> Done:
     await _service(request).remove(function_id)
+    await _record(request, admin, "function.remove", function_id)
     return Done()
 
 
@@ -82,9 +103,13 @@ async def get_valves(request: Request, admin: Administrator, function_id: str) -
 async def put_valves(
     request: Request, admin: Administrator, function_id: str, body: Values
 ) -> dict[str, Any]:
-    return await _service(request).save_valves(function_id, body.values, admin)
+    saved = await _service(request).save_valves(function_id, body.values, admin)
+    await _record(request, admin, "function.valves", function_id, {"names": sorted(body.values)})
+    return saved
 
 
 @router.post("/{function_id}/requirements", summary="Install the packages that a function asks for")
-async def install_requirements(request: Request, _admin: Administrator, function_id: str) -> dict[str, str]:
-    return {"output": await _service(request).install_requirements(function_id)}
+async def install_requirements(request: Request, admin: Administrator, function_id: str) -> dict[str, str]:
+    output = await _service(request).install_requirements(function_id)
+    await _record(request, admin, "function.requirements", function_id)
+    return {"output": output}
