@@ -101,14 +101,18 @@ def postgresql() -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-async def storage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+async def storage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     """Which database a test has; its address is in the environment, as users put it there."""
     kind: str = getattr(request, "param", "sqlite")
     monkeypatch.delenv("DATABASE_URL", raising=False)
     if kind == "postgresql":
         folder = request.getfixturevalue("postgresql")
-        monkeypatch.setenv("DATABASE_URL", await _new_database(folder))
-    return kind
+        name = await _new_database(folder)
+        monkeypatch.setenv("DATABASE_URL", postgres.address(folder, name))
+        yield kind
+        await _on_server(folder, f"DROP DATABASE {name} WITH (FORCE)")  # they are 8 MB each
+    else:
+        yield kind
 
 
 @pytest.fixture
@@ -116,32 +120,35 @@ def empty_database(postgresql: Path) -> Callable[[], Awaitable[str]]:
     """Makes the address of a database with nothing in it."""
 
     async def make() -> str:
-        server = Database.open(postgres.address(postgresql, "postgres"), postgresql)
         name = f"test{uuid4().hex}"
-        async with server.writer.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            await connection.execute(text(f"CREATE DATABASE {name}"))
-        await server.close()
+        await _on_server(postgresql, f"CREATE DATABASE {name}")
         return postgres.address(postgresql, name)
 
     return make
 
 
 async def _new_database(folder: Path) -> str:
-    """A copy of one with the tables, which is faster than making them each time."""
-    server = Database.open(postgres.address(folder, "postgres"), folder)
+    """The name of a copy of one with the tables, which is faster than making them each time."""
     name = f"test{uuid4().hex}"
-    async with server.writer.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        known = await connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = 'made'"))
-        if known is None:
-            await connection.execute(text("CREATE DATABASE made"))
-            made = Database.open(postgres.address(folder, "made"), folder)
-            await prepare(made)
-            await made.close()
-        await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE made STRATEGY file_copy"))
-    await server.close()
-    return postgres.address(folder, name)
+    if not await _on_server(folder, "SELECT 1 FROM pg_database WHERE datname = 'made'"):
+        await _on_server(folder, "CREATE DATABASE made")
+        made = Database.open(postgres.address(folder, "made"), folder)
+        await prepare(made)
+        await made.close()
+    await _on_server(folder, f"CREATE DATABASE {name} TEMPLATE made STRATEGY file_copy")
+    return name
+
+
+async def _on_server(folder: Path, statement: str) -> int:
+    """Runs what no transaction may; returns how many rows came."""
+    server = Database.open(postgres.address(folder, "postgres"), folder)
+    try:
+        async with server.writer.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            found = await connection.execute(text(statement))
+            return len(found.all()) if found.returns_rows else 0
+    finally:
+        await server.close()
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def running(programs: Path) -> Iterator[Path]:
 
         run("initdb", "-U", "pagoda", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         log = str(folder / "log")
-        run("pg_ctl", "-w", "-l", log, "-o", f"{_OPTIONS} -k {folder}", "start")
+        run("pg_ctl", "-w", "-t", "300", "-l", log, "-o", f"{_OPTIONS} -k {folder}", "start")
         try:
             yield folder
         finally:
