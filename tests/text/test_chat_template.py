@@ -133,3 +133,26 @@ def test_both_spellings_of_reasoning() -> None:
 def test_messages_that_cannot_be_used(messages: list[dict[str, object]], error: str) -> None:
     with pytest.raises(MessageError, match=error):
         prepare_messages(messages)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'x' * 10**10 }}",
+        "{{ 10**10 * 'x' }}",
+        "{{ [1] * 10**10 }}",
+        "{{ 10**(10**8) }}",
+        "{{ '%99999999999d' % 1 }}",
+        "{% set ns = namespace(x='abc') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        "{% set ns = namespace(x='abc') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+    ],
+)
+def test_values_do_not_grow_without_end(source: str) -> None:
+    with pytest.raises(TemplateError, match="too large"):
+        ChatTemplate(source).render([{"role": "user", "content": "hi"}])
+
+
+def test_operators_work_as_they_do() -> None:
+    source = "{{ 'ab' * 3 }} {{ 2 ** 8 }} {{ 7 % 4 }} {{ 'a' + 'b' }}{{ 'c' ~ 1 ~ nothing }}"
+    source += " {{ [1] + [2] }} {{ '%03d' % 7 }}"
+    assert ChatTemplate(source).render([]) == "ababab 256 3 abc1 [1, 2] 007"

@@ -107,8 +107,11 @@ async def chat_prompt(
 ) -> ChatPrompt:
     """The prompt that the model's template makes of the messages. Raises ApiError 400."""
     try:
-        template = _template(llm, settings, request)
-        if len(messages) < _MANY_MESSAGES:
+        if request.chat_template:  # may take long, whatever it is
+            template = await asyncio.to_thread(_template, llm, settings, request)
+        else:
+            template = _template(llm, settings, request)
+        if len(messages) < _MANY_MESSAGES and not request.chat_template:
             return render(template, settings, request, messages, tools)
         return await asyncio.to_thread(render, template, settings, request, messages, tools)
     except (MessageError, TemplateError) as error:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import jinja2
+import jinja2.compiler
+import jinja2.exceptions
 import jinja2.ext
 import jinja2.nodes
 import jinja2.parser
+import jinja2.runtime
 import jinja2.sandbox
+
+_MOST_TEXT = 64 * 1024 * 1024  #: characters of a value that operators make
+_WIDE = re.compile(r"%[^a-zA-Z%]*(?:\*|\d{7})")  #: a format that asks for a million spaces
 
 
 class TemplateError(ValueError):
@@ -30,13 +37,63 @@ class _GenerationBlock(jinja2.ext.Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
+class _Generator(jinja2.compiler.CodeGenerator):
+    """Lets the environment do what `~` does."""
+
+    def visit_Concat(self, node: jinja2.nodes.Concat, frame: jinja2.compiler.Frame) -> None:  # noqa: N802
+        self.write("environment.joined((")
+        for part in node.nodes:
+            self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
+
+class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    """Nothing but text comes out of it, and operators make no more of it than a conversation could hold."""
+
+    intercepted_binops = frozenset({"*", "**", "+", "%"})
+    code_generator_class = _Generator
+
+    def joined(self, parts: Sequence[Any]) -> str:
+        """What `~` makes of its parts."""
+        texts = [str(part) for part in parts]
+        if sum(map(len, texts)) > _MOST_TEXT:
+            raise jinja2.exceptions.SecurityError("a value grows too large")
+        return "".join(texts)
+
+    def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
+        if _size_of(operator, left, right) > _MOST_TEXT:
+            raise jinja2.exceptions.SecurityError("a value grows too large")
+        return super().call_binop(context, operator, left, right)
+
+
+def _size_of(operator: str, left: Any, right: Any) -> int:
+    """About how large a result is, in characters or elements."""
+    if operator == "**":
+        return left.bit_length() * right if isinstance(left, int) and isinstance(right, int) else 0
+    if operator == "+":
+        return _length(left) + _length(right)
+    if operator == "%":
+        return _MOST_TEXT + 1 if isinstance(left, str) and _WIDE.search(left) else 0
+    if isinstance(left, int) and isinstance(right, int):
+        return left.bit_length() + right.bit_length()
+    for text, times in ((left, right), (right, left)):
+        if isinstance(times, int):
+            return _length(text) * times
+    return 0
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str | list | tuple) else 0
+
+
 class ChatTemplate:
     """A compiled template. Raises TemplateError for source that is no valid template."""
 
     def __init__(self, source: str, *, bos_token: str = "", eos_token: str = "") -> None:
         self.source = source
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
-        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        environment = _Sandbox(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _GenerationBlock]
         )
         environment.filters["tojson"] = _to_json
