@@ -200,8 +200,8 @@ RAW: list[tuple[bytes, str]] = [
     (b'{"messages": "\xff\xfe"}', "not valid UTF-8"),
     (b'{"messages": "\\ud800"}', "lone surrogates"),
     (b"[" * 100_000, "nested too deeply"),
-    (b'"text"', "valid dictionary"),
-    (b"[1, 2]", "valid dictionary"),
+    (b'"text"', "must be a JSON object"),
+    (b"[1, 2]", "must be a JSON object"),
 ]
 
 

@@ -73,6 +73,8 @@ def describe(error: ValidationError) -> tuple[str, str | None]:
     for problem in error.errors(include_url=False, include_input=False, include_context=False):
         field = str(problem["loc"][0]) if problem["loc"] else ""
         text = problem["msg"].removeprefix("Value error, ")
+        if not field and problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
+            text = "The body must be a JSON object."
         if text not in problems.setdefault(field, []):
             problems[field].append(text)
     shown = list(problems.items())[:_SHOWN_ERRORS]
