@@ -44,21 +44,24 @@ async def test_users_are_found_and_paged(house: House) -> None:
 
 async def test_approval_lets_somebody_in_and_taking_it_back_throws_them_out(tmp_path: Path) -> None:
     settings = WorkspaceSettings(default_role="pending")
-    async with open_house(tmp_path, settings=settings) as house:
-        async with house.signed_in() as ada, house.browser() as grace:
-            user = await sign_up(grace)
-            path = f"/api/admin/users/{user['id']}"
-            assert (await grace.get("/api/chats")).status_code == 403
-            assert (await ada.patch(path, json={"role": "user"})).json()["role"] == "user"
-            assert (await grace.get("/api/chats")).status_code == 200
-            key = (await grace.post("/api/me/keys", json={})).json()["key"]
-            await ada.patch(path, json={"active": False})
-            assert (await grace.get("/api/chats")).status_code == 401
-            assert (await house.workspace.accounts.by_key(key)) is None
-            login = {"email": USER["email"], "password": USER["password"]}
-            assert (await grace.post("/api/auth/login", json=login)).status_code == 401
-            await ada.patch(path, json={"active": True})
-            assert (await grace.post("/api/auth/login", json=login)).status_code == 200
+    async with (
+        open_house(tmp_path, settings=settings) as house,
+        house.signed_in() as ada,
+        house.browser() as grace,
+    ):
+        user = await sign_up(grace)
+        path = f"/api/admin/users/{user['id']}"
+        assert (await grace.get("/api/chats")).status_code == 403
+        assert (await ada.patch(path, json={"role": "user"})).json()["role"] == "user"
+        assert (await grace.get("/api/chats")).status_code == 200
+        key = (await grace.post("/api/me/keys", json={})).json()["key"]
+        await ada.patch(path, json={"active": False})
+        assert (await grace.get("/api/chats")).status_code == 401
+        assert (await house.workspace.accounts.by_key(key)) is None
+        login = {"email": USER["email"], "password": USER["password"]}
+        assert (await grace.post("/api/auth/login", json=login)).status_code == 401
+        await ada.patch(path, json={"active": True})
+        assert (await grace.post("/api/auth/login", json=login)).status_code == 200
 
 
 @pytest.mark.parametrize("change", [{"role": "user"}, {"active": False}, None])

@@ -1,8 +1,8 @@
 """What an answer is asked with, and in which order settings go before one another.
 
 Parameters: those of the chat go before the preset's, those before the model's; chat_template_kwargs are
-merged key by key. System prompts do not replace one another: the model's comes first, then the preset's, then the
-chat's, so that an administrator's rules stay.
+merged key by key. System prompts do not replace one another: the model's comes first, then the preset's,
+then the chat's, so that an administrator's rules stay.
 """
 
 from __future__ import annotations

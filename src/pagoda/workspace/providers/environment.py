@@ -2,7 +2,8 @@
 
 OPENAI_API_BASE_URLS and OPENAI_API_KEYS are lists separated by `;`; OPENAI_API_BASE_URL and OPENAI_API_KEY
 stand for one each. ENABLE_OPENAI_API=false leaves them out. OLLAMA_BASE_URL(S) are servers whose OpenAI side
-is at /v1; ENABLE_OLLAMA_API=false leaves those out. Nothing named, nothing called: there is no public host by default.
+is at /v1; ENABLE_OLLAMA_API=false leaves those out. Nothing named, nothing called: there is no public host
+by default.
 """
 
 from __future__ import annotations
