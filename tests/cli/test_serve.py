@@ -42,9 +42,12 @@ def test_a_service_says_what_it_is_serves_and_stops(tmp_path: Path, gguf: Path) 
 def test_a_second_server_and_a_port_in_use(tmp_path: Path, gguf: Path) -> None:
     with service(tmp_path / "first", str(gguf)) as running:
         port = running.url.rsplit(":", 1)[1]
-        same_folder = pagoda(tmp_path / "first", "serve", str(gguf), "--port", "0")
+        same_folder = pagoda(tmp_path / "first", "serve", str(gguf), "--port", "0", "--workspace")
         line = one_line(same_folder, 1)
         assert all(word in line for word in (f"pid {running.process.pid}", running.url, "PAGODA_HOME"))
+        with service(tmp_path / "first", str(gguf)) as beside:  # without one it keeps nothing there
+            assert any(f"pid {running.process.pid}" in line and "in memory" in line for line in beside.block)
+            assert beside.ask()["object"] == "chat.completion"
         same_port = pagoda(tmp_path / "second", "serve", str(gguf), "--port", port)
         line = one_line(same_port, 1)
         assert all(word in line for word in (f"port {port}", f"pid {running.process.pid}", "--port")), line

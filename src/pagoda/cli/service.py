@@ -24,7 +24,7 @@ from pagoda.cli.pool import build_pool, engine_config
 from pagoda.cli.ports import address_of, bind, bind_unix, is_loopback
 from pagoda.cli.settings import web_dir
 from pagoda.engine.config import EngineConfig, EngineInfo
-from pagoda.hub import DataFolderLock, LocalModel, format_bytes, pagoda_home, resolve
+from pagoda.hub import DataFolderLock, HubError, LocalModel, format_bytes, pagoda_home, resolve
 
 if TYPE_CHECKING:
     from pagoda.api.part import ServerPart
@@ -54,7 +54,8 @@ class ServiceOptions:
     models: the first is the default one. engine, server: settings that are completed for each model: the
     model's path and names are filled in here. max_loaded_models, keep_alive, model_memory: how many models
     are in memory at a time, for how many seconds without a request (negative: for ever), and in how many
-    bytes together; None means not said.
+    bytes together; None means not said. workspace: serve accounts and chats that are kept, and their page.
+    keeps_data: whether the data folder is this server's.
     """
 
     models: tuple[ModelChoice, ...]
@@ -72,12 +73,22 @@ class ServiceOptions:
     workspace: bool = False
     offline: bool = False
     open_browser: bool = False
+    keeps_data: bool = True
 
 
 def run_service(options: ServiceOptions) -> int:
-    """Serves until it is told to stop; returns the exit code. What prevents it is raised with one line."""
+    """Serves until it is told to stop; returns the exit code. What prevents it is raised with one line.
+
+    A second server on one data folder keeps nothing there; with a workspace it is refused.
+    """
     lock = DataFolderLock(pagoda_home())
-    lock.acquire(f"http://{options.host}:{options.port}")
+    try:
+        lock.acquire(f"http://{options.host}:{options.port}")
+    except HubError as error:
+        if options.workspace:
+            raise
+        say(f"pagoda: {str(error).partition(';')[0]}; this one keeps responses (/v1/responses) in memory")
+        options = dataclasses.replace(options, keeps_data=False)
     try:
         found = find_models(options)
         options = with_tokenizer(options)
@@ -85,7 +96,8 @@ def run_service(options: ServiceOptions) -> int:
         with listener:
             scheme = "http" if options.server.ssl_certfile is None else "https"
             address = address_of(listener, options.host, scheme)
-            lock.announce(address)
+            if options.keeps_data:
+                lock.announce(address)
             try:
                 return _serve(options, found, listener, address)
             finally:
@@ -167,7 +179,7 @@ def server_settings(options: ServiceOptions, model: LocalModel) -> ServerSetting
         options.server,
         served_model_names=tuple(dict.fromkeys(names)) or (model.name,),
         model_root=str(model.path),
-        data_dir=pagoda_home(),
+        data_dir=pagoda_home() if options.keeps_data else None,
         web_dir=web_dir() if options.web else None,
         web_page="workspace.html" if options.workspace else "index.html",
     )
