@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive to write, such as pagoda.zip.")],
 ) -> None:
-    """Write users, chats, files, settings and all else of the workspace into one archive.
+    """Write all of the workspace into one archive.
 
     A server may run meanwhile. The archive holds the key that opens saved secrets: keep it as one.
     """
