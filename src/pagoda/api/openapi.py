@@ -51,6 +51,11 @@ _ERRORS = {
 }
 
 
+def error_responses() -> dict[int | str, dict[str, Any]]:
+    """What any route may answer when it cannot serve a request."""
+    return {status: {"description": text, "model": ErrorResponse} for status, text in _ERRORS.items()}
+
+
 def documented(request: type[BaseModel], response: type[BaseModel]) -> dict[str, Any]:
     """Arguments of a route that reads `request` from the body by itself and answers with `response`."""
     reference = {"$ref": f"#/components/schemas/{request.__name__}"}
@@ -61,7 +66,11 @@ def documented(request: type[BaseModel], response: type[BaseModel]) -> dict[str,
     }
     return {
         "response_model": None,
-        "responses": {200: {"model": response}, 401: {"description": _ERRORS[401]}, **errors},
+        "responses": {
+            200: {"model": response, "content": {"text/event-stream": {}}},
+            401: {"description": _ERRORS[401]},
+            **errors,
+        },
         "openapi_extra": {
             "requestBody": {"required": True, "content": {"application/json": {"schema": reference}}}
         },

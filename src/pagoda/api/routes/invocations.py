@@ -9,6 +9,7 @@ from starlette.types import Message
 
 from pagoda.api.body import parse_json, read_json_bytes
 from pagoda.api.errors import bad_request
+from pagoda.api.openapi import error_responses
 from pagoda.api.routes.chat import create_chat_completion
 from pagoda.api.routes.completions import create_completion
 from pagoda.api.routes.embeddings import create_embeddings
@@ -31,7 +32,7 @@ _ROUTES: tuple[tuple[tuple[str, ...], Route], ...] = (
 )
 
 
-@router.post("/invocations", summary="Any request of the other APIs")
+@router.post("/invocations", summary="Any request of the other APIs", responses=error_responses())
 async def invoke(http: Request) -> Response:
     """A chat has `messages`, a completion `prompt`, embeddings `input`, a rerank `query` and `documents`."""
     raw = await read_json_bytes(http, state_of(http).settings.max_body_bytes)
