@@ -1,8 +1,8 @@
 /** The languages of the page, and the function that fills their sentences. */
 
 import { en as page } from './en';
-import { en as workspace } from './workspace.en';
-import { zh as workspaceZh } from './workspace.zh';
+import { en as workspace } from './parts/workspace.en';
+import { zh as workspaceZh } from './parts/workspace.zh';
 import { zh as pageZh } from './zh';
 
 const en = { ...page, ...workspace };

@@ -2,6 +2,9 @@
 
 import type { MessageKey } from '../../lib/i18n';
 
+/** Dialogs by the names that ui/Dialogs.svelte knows. */
+export type DialogName = 'account' | 'shortcuts';
+
 export interface Confirmation {
   title: string;
   text: string;
@@ -10,7 +13,7 @@ export interface Confirmation {
 }
 
 export class View {
-  dialog: 'account' | 'shortcuts' | null = $state(null);
+  dialog: DialogName | null = $state(null);
   confirmation: Confirmation | null = $state.raw(null);
   /** The sidebar over the page, on narrow windows. */
   drawer: boolean = $state(false);

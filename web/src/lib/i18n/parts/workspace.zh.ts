@@ -1,6 +1,6 @@
 /** Simplified Chinese sentences of the workspace. */
 
-import type { Translation } from './index';
+import type { Translation } from '../index';
 import type { en } from './workspace.en';
 
 export const zh: Translation<typeof en> = {
