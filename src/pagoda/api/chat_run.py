@@ -11,7 +11,7 @@ from typing import Any
 from pagoda.api.accounting import Account
 from pagoda.api.answer_plan import plan_answer
 from pagoda.api.chat_pieces import ChatAnswer, ChatPiece, CollectedAnswer, joined
-from pagoda.api.engine_errors import as_api_error
+from pagoda.api.engine_errors import as_api_error, released_on_failure
 from pagoda.api.errors import bad_request
 from pagoda.api.generation import Outputs, start
 from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
@@ -180,14 +180,8 @@ async def prepare_chat(
     Raises ApiError.
     """
     lease = await state.lease(request.model)
-    try:
+    with released_on_failure(lease):
         return await _prepare(state, lease, headers, request, split_reasoning)
-    except Exception as error:
-        lease.release()
-        raise as_api_error(error) from error
-    except BaseException:
-        lease.release()
-        raise
 
 
 async def _prepare(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pagoda.api.accounting import Account
-from pagoda.api.engine_errors import as_api_error
+from pagoda.api.engine_errors import released_on_failure
 from pagoda.api.errors import bad_request
 from pagoda.api.generation import Outputs, start
 from pagoda.api.logprobs import LogprobFormatter, Position, prompt_logprobs
@@ -145,14 +145,8 @@ async def prepare_completion(
     headers: of the HTTP request, by lower-case names. Raises ApiError.
     """
     lease = await state.lease(request.model)
-    try:
+    with released_on_failure(lease):
         return await _prepare(state, lease, headers, request)
-    except Exception as error:
-        lease.release()
-        raise as_api_error(error) from error
-    except BaseException:
-        lease.release()
-        raise
 
 
 async def _prepare(

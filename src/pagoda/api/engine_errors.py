@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 
 from pagoda.api.errors import ApiError, bad_request
 from pagoda.engine.async_llm import EngineDeadError, PromptError, RequestFailedError
 from pagoda.engine.params import ParameterError
+
+if TYPE_CHECKING:
+    from pagoda.api.served_model import Lease
 
 
 def as_api_error(error: Exception, log: logging.Logger | None = None) -> ApiError:
@@ -25,3 +31,16 @@ def as_api_error(error: Exception, log: logging.Logger | None = None) -> ApiErro
         raise error
     log.error("a request failed in mid-stream", exc_info=error)
     return ApiError(500, "The server failed on this request; its log says why.")
+
+
+@contextmanager
+def released_on_failure(lease: Lease) -> Iterator[None]:
+    """Gives the lease back when what is made with it fails, and tells the failure as `as_api_error` does."""
+    try:
+        yield
+    except Exception as error:
+        lease.release()
+        raise as_api_error(error) from error
+    except BaseException:
+        lease.release()
+        raise

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
+from fastapi import Request, Response
 
+from pagoda.api.body import read_body
 from pagoda.api.errors import bad_request
 from pagoda.api.model_pool import Lease
-from pagoda.api.protocol.pooling import MAX_INPUTS, Inputs, PoolingFields
+from pagoda.api.protocol.pooling import MAX_INPUTS, CohereEmbedRequest, Inputs, PoolingFields
+from pagoda.api.responses import whole_response
+from pagoda.api.state import state_of
 from pagoda.engine.async_llm import AsyncLLM, RequestFailedError
 from pagoda.engine.config import PoolingInfo
 from pagoda.engine.messages import PoolingTask
@@ -23,7 +27,19 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]
 
+Body = TypeVar("Body", bound=PoolingFields | CohereEmbedRequest)
+Answer: TypeAlias = Callable[[Request, Lease, Body], Coroutine[Any, Any, dict[str, Any]]]
+
 _LONG_TEXT = 16_384  #: characters from which on tokenising leaves the event loop to others
+
+
+async def answer(http: Request, kind: type[Body], make: Answer[Body]) -> Response:
+    """Reads a body of this kind and answers what `make` makes of it, with the model that it names."""
+    state = state_of(http)
+    state.check_serving()
+    body = await read_body(http, kind, state.settings.max_body_bytes)
+    lease = await state.lease(body.model)
+    return await whole_response(http, state, make(http, lease, body), lease.release)
 
 
 def require_pooling(lease: Lease, api: str) -> PoolingInfo:

@@ -7,10 +7,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
-from pagoda.api.body import describe
-from pagoda.api.errors import ApiError, bad_request
+from pagoda.api.errors import bad_request
+from pagoda.api.other_apis import chat_of
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.messages import CountTokensRequest, MessagesRequest, ToolChoiceParam
 from pagoda.api.responses_api.sealed import unseal
@@ -25,7 +23,8 @@ _CONSUMED = ("messages", "max_tokens", "max_completion_tokens", "n", "stream", "
 _SAMPLING = ("temperature", "top_k", "top_p")
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _THINKING = {"enabled": True, "adaptive": True, "between_tools": True, "disabled": False}
-_PARAMS = {
+#: what the chat's fields are called here
+PARAMS = {
     "max_completion_tokens": "max_tokens",
     "stop": "stop_sequences",
     "response_format": "output_config.format",
@@ -61,19 +60,7 @@ def chat_request(request: CountTokensRequest) -> ChatCompletionRequest:
         user = (request.metadata or {}).get("user_id")
         if isinstance(user, str):
             fields["user"] = user
-    try:
-        return ChatCompletionRequest.model_validate(fields)
-    except ValidationError as error:
-        message, param = describe(error)
-        raise renamed(bad_request(message, param)) from error
-
-
-def renamed(error: ApiError) -> ApiError:
-    """The error with the name that this API has for the field at fault."""
-    if error.param not in _PARAMS:
-        return error
-    message = error.message.replace(error.param, _PARAMS[error.param])
-    return ApiError(error.status_code, message, param=_PARAMS[error.param], headers=error.headers)
+    return chat_of(fields, PARAMS)
 
 
 def chat_messages(request: CountTokensRequest) -> list[dict[str, Any]]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
-from pagoda.api.body import describe
-from pagoda.api.errors import ApiError, bad_request
+from pagoda.api.errors import bad_request
+from pagoda.api.other_apis import chat_of
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.protocol.common import GenerationRequest
 from pagoda.api.protocol.responses import ResponsesRequest
@@ -24,7 +22,8 @@ _REFUSED = {
 }
 # Fields of chat completions that this API has another field for.
 _REPLACED = ("messages", "max_tokens", "max_completion_tokens", "n", "stream", "stream_options")
-_PARAMS = {
+#: what the chat's fields are called here
+PARAMS = {
     "max_completion_tokens": "max_output_tokens",
     "max_tokens": "max_output_tokens",
     "messages": "input",
@@ -73,20 +72,7 @@ def chat_request(request: ResponsesRequest, items: list[Item], tools: Tools) -> 
         fields["reasoning_effort"] = request.reasoning.effort
     if (response_format := _response_format(request)) is not None:
         fields["response_format"] = response_format
-    try:
-        return ChatCompletionRequest.model_validate(fields)
-    except ValidationError as error:
-        message, param = describe(error)
-        raise renamed(bad_request(message, param)) from error
-
-
-def renamed(error: ApiError) -> ApiError:
-    """The error with the name that this API has for the field at fault."""
-    if error.param not in _PARAMS:
-        return error
-    param = _PARAMS[error.param]
-    message = error.message.replace(error.param, param)
-    return ApiError(error.status_code, message, param=param, kind=error.kind, headers=error.headers)
+    return chat_of(fields, PARAMS)
 
 
 def _tool_fields(request: ResponsesRequest, tools: Tools) -> dict[str, Any]:

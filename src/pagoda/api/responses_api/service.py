@@ -14,9 +14,10 @@ from pagoda.api.chat_run import ChatRun
 from pagoda.api.errors import ApiError, bad_request
 from pagoda.api.fitted_chat import TOO_LONG, count_prompt, prepare_fitted_chat
 from pagoda.api.named_events import named_event
+from pagoda.api.other_apis import renamed
 from pagoda.api.protocol.responses import ResponsesRequest
 from pagoda.api.responses_api.background import BackgroundResponse
-from pagoda.api.responses_api.convert import SEALED, chat_request, check_request, renamed, wants_logprobs
+from pagoda.api.responses_api.convert import PARAMS, SEALED, chat_request, check_request, wants_logprobs
 from pagoda.api.responses_api.ids import new_id
 from pagoda.api.responses_api.items import Item, input_items, missing_item, references
 from pagoda.api.responses_api.maker import ResponseMaker
@@ -95,7 +96,7 @@ class ResponsesService:
         try:
             return await count_prompt(self._state, chat)
         except ApiError as error:
-            raise renamed(error) from error
+            raise renamed(error, PARAMS) from error
 
     async def whole(self, prepared: PreparedResponse) -> dict[str, Any]:
         """The response when it has ended. Raises ApiError where it failed."""
@@ -238,7 +239,7 @@ class ResponsesService:
             return await self._chat(headers, request, items, tools)
         except ApiError as error:
             if request.truncation != "auto" or error.param not in TOO_LONG:
-                raise renamed(error) from error
+                raise renamed(error, PARAMS) from error
             failure = error
         starts = [place for place, item in enumerate(items) if item.get("role") == "user"]
         head = [item for item in items[: starts[0]] if item["type"] == "message"] if starts else []
@@ -249,14 +250,14 @@ class ResponsesService:
                 run = await self._chat(headers, request, [*head, *items[starts[middle] :]], tools)
             except ApiError as error:
                 if error.param not in TOO_LONG:
-                    raise renamed(error) from error
+                    raise renamed(error, PARAMS) from error
                 few = middle + 1
                 continue
             if found is not None:
                 found.lease.release()
             found, many = run, middle - 1
         if found is None:
-            raise renamed(failure)
+            raise renamed(failure, PARAMS)
         return found
 
     async def _chat(

@@ -5,16 +5,15 @@ request: a server of text starts without it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 
-from pagoda.api.body import read_body
 from pagoda.api.errors import bad_request
 from pagoda.api.model_pool import Lease
 from pagoda.api.openapi import documented
 from pagoda.api.pooling_run import (
+    answer,
     listed,
     read_inputs,
     require_embeddings,
@@ -33,8 +32,7 @@ from pagoda.api.protocol.pooling import (
     PooledList,
     PoolingRequest,
 )
-from pagoda.api.responses import response_id, whole_response
-from pagoda.api.state import state_of
+from pagoda.api.responses import response_id
 from pagoda.engine.config import PoolingInfo
 from pagoda.engine.messages import PoolingTask
 from pagoda.engine.pooling_inputs import PoolingInput, PoolingPrompt, Truncation
@@ -47,14 +45,11 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["embeddings"])
 
-Body = TypeVar("Body", EmbeddingRequest, PoolingRequest, ClassifyRequest)
-Answer: TypeAlias = Callable[[Request, Lease, Body], Coroutine[Any, Any, dict[str, Any]]]
-
 
 @router.post("/v1/embeddings", summary="Embeddings of texts", **documented(EmbeddingRequest, EmbeddingList))
 async def create_embeddings(http: Request) -> Response:
     """Compatible with OpenAI's embeddings and vLLM's further fields."""
-    return await _answer(http, EmbeddingRequest, _embeddings)
+    return await answer(http, EmbeddingRequest, _embeddings)
 
 
 @router.post(
@@ -62,13 +57,13 @@ async def create_embeddings(http: Request) -> Response:
 )
 async def create_pooling(http: Request) -> Response:
     """What the model computes: embeddings, outputs of a classifier, or vectors of all tokens."""
-    return await _answer(http, PoolingRequest, _pooling)
+    return await answer(http, PoolingRequest, _pooling)
 
 
 @router.post("/classify", summary="Classes of texts", **documented(ClassifyRequest, ClassificationList))
 async def classify(http: Request) -> Response:
     """For models with a classifier."""
-    return await _answer(http, ClassifyRequest, _classes)
+    return await answer(http, ClassifyRequest, _classes)
 
 
 @router.post(
@@ -76,19 +71,7 @@ async def classify(http: Request) -> Response:
 )
 async def create_cohere_embeddings(http: Request) -> Response:
     """Compatible with version 2 of Cohere's API, for texts."""
-    state = state_of(http)
-    state.check_serving()
-    body = await read_body(http, CohereEmbedRequest, state.settings.max_body_bytes)
-    lease = await state.lease(body.model)
-    return await whole_response(http, state, _cohere(http, lease, body), lease.release)
-
-
-async def _answer(http: Request, kind: type[Body], make: Answer[Body]) -> Response:
-    state = state_of(http)
-    state.check_serving()
-    body = await read_body(http, kind, state.settings.max_body_bytes)
-    lease = await state.lease(body.model)
-    return await whole_response(http, state, make(http, lease, body), lease.release)
+    return await answer(http, CohereEmbedRequest, _cohere)
 
 
 async def _embeddings(http: Request, lease: Lease, body: EmbeddingRequest) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pagoda.api.accounting import Account
 from pagoda.api.body import read_body
 from pagoda.api.chat_run import prepare_chat
 from pagoda.api.completion_run import prepare_completion
-from pagoda.api.engine_errors import as_api_error
+from pagoda.api.engine_errors import released_on_failure
 from pagoda.api.errors import bad_request, json_response
 from pagoda.api.generation import Outputs, start
 from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
@@ -66,14 +66,8 @@ async def generate(http: Request) -> Response:
     state = state_of(http)
     request = await read_body(http, GenerateRequest, state.settings.max_body_bytes)
     lease = await state.lease(request.model)
-    try:
+    with released_on_failure(lease):
         run = await _prepare(state, lease, http, request)
-    except Exception as error:
-        lease.release()
-        raise as_api_error(error) from error
-    except BaseException:
-        lease.release()
-        raise
     if request.stream:
         return EventStream(_events(run), state, on_close=run.close)
     return await whole_response(http, state, _whole(run), run.close)

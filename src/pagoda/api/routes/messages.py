@@ -10,8 +10,9 @@ from pagoda.api.body import read_body
 from pagoda.api.errors import ApiError, json_response
 from pagoda.api.fitted_chat import count_prompt, prepare_fitted_chat
 from pagoda.api.messages_api.blocks import BlockBuilder
-from pagoda.api.messages_api.convert import chat_request, renamed
+from pagoda.api.messages_api.convert import PARAMS, chat_request
 from pagoda.api.messages_api.run import MessageEvents, MessageRun, error_event
+from pagoda.api.other_apis import renamed
 from pagoda.api.protocol.messages import (
     CountTokensRequest,
     Message,
@@ -61,7 +62,7 @@ async def create_message(http: Request) -> Response:
     try:
         run, fitted = await prepare_fitted_chat(state, http.headers, chat)
     except ApiError as error:
-        raise renamed(error) from error
+        raise renamed(error, PARAMS) from error
     omitted = request.thinking is not None and request.thinking.display == "omitted"
     shown = run.model if chat.model is not None else request.model or run.model
     message = MessageRun(run, shown, BlockBuilder(omit_thinking=omitted), fitted)
@@ -86,7 +87,7 @@ async def count_tokens(http: Request) -> Response:
     try:
         return json_response({"input_tokens": await count_prompt(state, chat)})
     except ApiError as error:
-        raise renamed(error) from error
+        raise renamed(error, PARAMS) from error
 
 
 @router.head("/v1/messages", include_in_schema=False)

@@ -10,11 +10,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from pagoda.api.body import read_body
 from pagoda.api.errors import bad_request
 from pagoda.api.model_pool import Lease
 from pagoda.api.openapi import documented
-from pagoda.api.pooling_run import read_inputs, require_pooling, run, truncation_of, usage
+from pagoda.api.pooling_run import answer, read_inputs, require_pooling, run, truncation_of, usage
 from pagoda.api.protocol.pooling import (
     MAX_INPUTS,
     PoolingFields,
@@ -24,8 +23,7 @@ from pagoda.api.protocol.pooling import (
     ScoreRequest,
     Texts,
 )
-from pagoda.api.responses import response_id, whole_response
-from pagoda.api.state import state_of
+from pagoda.api.responses import response_id
 from pagoda.engine.messages import PoolingTask
 from pagoda.engine.pooling_inputs import PoolingInput
 
@@ -39,11 +37,7 @@ _SECOND = ("text_2", "documents", "items", "data_2")
 @router.post("/v1/score", summary="Scores of pairs of texts", **documented(ScoreRequest, ScoreList))
 async def score(http: Request) -> Response:
     """One text against one, one against several, or pairs."""
-    state = state_of(http)
-    state.check_serving()
-    body = await read_body(http, ScoreRequest, state.settings.max_body_bytes)
-    lease = await state.lease(body.model)
-    return await whole_response(http, state, _score(http, lease, body), lease.release)
+    return await answer(http, ScoreRequest, _score)
 
 
 @router.post("/rerank", summary="Documents by relevance", **documented(RerankRequest, RerankResults))
@@ -51,11 +45,7 @@ async def score(http: Request) -> Response:
 @router.post("/v2/rerank", summary="Documents by relevance", **documented(RerankRequest, RerankResults))
 async def rerank(http: Request) -> Response:
     """Compatible with Jina's and Cohere's rerank."""
-    state = state_of(http)
-    state.check_serving()
-    body = await read_body(http, RerankRequest, state.settings.max_body_bytes)
-    lease = await state.lease(body.model)
-    return await whole_response(http, state, _rerank(http, lease, body), lease.release)
+    return await answer(http, RerankRequest, _rerank)
 
 
 async def _score(http: Request, lease: Lease, body: ScoreRequest) -> dict[str, Any]:

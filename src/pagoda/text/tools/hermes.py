@@ -8,20 +8,18 @@ from typing import Any
 
 from pagoda.text.markers import may_become
 from pagoda.text.tools.json_call import JsonCall
-from pagoda.text.tools.stream import ToolParser
+from pagoda.text.tools.json_parser import JsonParser
 
 _CLOSE = re.compile(r"[ \t\r\n}]{0,64}")
 START = "<tool_call>"
 END = "</tool_call>"
 
 
-class HermesParser(ToolParser):
+class HermesParser(JsonParser):
     """The end tag may be missing, and text may stand between calls and after them."""
 
     def __init__(self, new_id: Callable[[], str], tools: Sequence[Mapping[str, Any]] = ()) -> None:
         super().__init__((START,), new_id, tools)
-        self._call = JsonCall()
-        self._raw: list[str] | None = None
 
     def begin_call(self, marker: str) -> None:
         self._call = JsonCall(END, START)
@@ -30,23 +28,11 @@ class HermesParser(ToolParser):
     def read_call(self, text: str, position: int, final: bool) -> int:
         while not self._in_content:
             before = (position, self._call, self._call.done)
-            step = self._read_end if self._call.done else self._read_object
+            step = self._read_end if self._call.done else self.read_object
             position = step(text, position, final)
             if before == (position, self._call, self._call.done):
                 break
         return position
-
-    def _read_object(self, text: str, position: int, final: bool) -> int:
-        moved = self._call.read(text, position, final)
-        if self._raw is not None:
-            self._raw.append(text[position:moved])
-            if self._call.name is not None:
-                self.open_call(self._call.name)
-                self._raw = None
-        self.add_arguments(self._call.take())
-        if self._call.failed:
-            self.no_call("".join(self._raw or ()))
-        return moved
 
     def _read_end(self, text: str, position: int, final: bool) -> int:
         """The end tag, after white space and brackets too many, or another object between the same tags;

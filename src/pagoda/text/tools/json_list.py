@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from pagoda.text.tools.json_call import JsonCall
+from pagoda.text.tools.json_parser import JsonParser
 from pagoda.text.tools.json_value import JsonValue
 from pagoda.text.tools.stream import SPACE, ToolParser
 
 
-class JsonListParser(ToolParser):
+class JsonListParser(JsonParser):
     """Reads such a list, or one object without the brackets."""
 
     def __init__(
@@ -19,8 +20,6 @@ class JsonListParser(ToolParser):
         super().__init__(markers, new_id, tools)
         self._place: Literal["before", "object", "between"] = "before"
         self._bracketed = False
-        self._call = JsonCall()
-        self._raw: list[str] | None = None
         self._gap: list[str] = []  # white space after an object
 
     def begin_list(self, raw: str) -> None:
@@ -31,7 +30,7 @@ class JsonListParser(ToolParser):
         """As read_call."""
         while not self._in_content:
             place = self._place
-            step = self._read_object if place == "object" else self._read_bracket
+            step = self._read_listed if place == "object" else self._read_bracket
             moved = step(text, position, final)
             if moved == position and place == self._place:
                 break
@@ -47,12 +46,12 @@ class JsonListParser(ToolParser):
         if not before:
             self._gap.append(space)
         if not character and not final:
-            self._keep(space)
+            self.keep(space)
         elif character == "{" and before:
-            self._keep(space)
+            self.keep(space)
             self._place, self._call = "object", JsonCall()
         elif character == "[" and before:
-            self._keep(space + character)
+            self.keep(space + character)
             self._bracketed, self._place, self._call = True, "object", JsonCall()
             return after + 1
         elif character == "," and self._bracketed:
@@ -69,20 +68,9 @@ class JsonListParser(ToolParser):
             self.pass_content("".join(self._gap))
         return after
 
-    def _keep(self, text: str) -> None:
-        if self._raw is not None:
-            self._raw.append(text)
-
-    def _read_object(self, text: str, position: int, final: bool) -> int:
-        moved = self._call.read(text, position, final)
-        self._keep(text[position:moved])
-        if self._raw is not None and self._call.name is not None:
-            self.open_call(self._call.name)
-            self._raw = None
-        self.add_arguments(self._call.take())
-        if self._call.failed:
-            self.no_call("".join(self._raw or ()))
-        elif self._call.done:
+    def _read_listed(self, text: str, position: int, final: bool) -> int:
+        moved = self.read_object(text, position, final)
+        if self._call.done:
             self._place = "between"
             self._gap = []
         return moved

@@ -9,21 +9,19 @@ from typing import Any
 from pagoda.text.markers import may_become
 from pagoda.text.tool_schema import tool_names
 from pagoda.text.tools.json_call import JsonCall
-from pagoda.text.tools.stream import ToolParser
+from pagoda.text.tools.json_parser import JsonParser
 
 _TAG = "<|python_tag|>"
 _KEYS = frozenset(("name", "parameters", "arguments", "type", "id", "function"))
 _SEPARATOR = re.compile(r"[ \t\r\n]{0,64}[;,]?[ \t\r\n]{0,64}")
 
 
-class LlamaJsonParser(ToolParser):
+class LlamaJsonParser(JsonParser):
     """With no marker to go by, an object is a call only if it names one of the tools; else it is content."""
 
     def __init__(self, new_id: Callable[[], str], tools: Sequence[Mapping[str, Any]] = ()) -> None:
         super().__init__((_TAG, "{"), new_id, tools)
         self._names = tool_names(tools)
-        self._call = JsonCall()
-        self._raw: list[str] | None = None
         self._separator = ""
 
     def begin_call(self, marker: str) -> None:
@@ -36,16 +34,8 @@ class LlamaJsonParser(ToolParser):
     def read_call(self, text: str, position: int, final: bool) -> int:
         if self._call.done:
             return self._read_separator(text, position, final)
-        moved = self._call.read(text, position, final)
-        if self._raw is not None:
-            self._raw.append(text[position:moved])
-            if self._call.name is not None:
-                self.open_call(self._call.name)
-                self._raw = None
-        self.add_arguments(self._call.take())
-        if self._call.failed:
-            self.no_call("".join(self._raw or ()))
-        elif self._call.done:
+        moved = self.read_object(text, position, final)
+        if self._call.done:
             return self._read_separator(text, moved, final)
         return moved
 
