@@ -1,12 +1,14 @@
 /** The languages of the page, and the function that fills their sentences. */
 
 import { en as page } from './en';
+import { en as functions } from './parts/functions.en';
+import { zh as functionsZh } from './parts/functions.zh';
 import { en as workspace } from './parts/workspace.en';
 import { zh as workspaceZh } from './parts/workspace.zh';
 import { zh as pageZh } from './zh';
 
-const en = { ...page, ...workspace };
-const zh: Messages = { ...pageZh, ...workspaceZh };
+const en = { ...page, ...workspace, ...functions };
+const zh: Messages = { ...pageZh, ...workspaceZh, ...functionsZh };
 
 export type MessageKey = keyof typeof en;
 export type Message = string | { one: string; other: string };

@@ -67,3 +67,7 @@ export interface Question {
 export const generate = (chat: string, question: Question) =>
   call<Started>('POST', `api/chats/${id(chat)}/generate`, question);
 export const stopGeneration = (run: string) => call<unknown>('POST', `api/generations/${id(run)}/stop`);
+
+/** Answers a question that a function asked this tab. */
+export const answerCall = (question: string, value: unknown) =>
+  call<unknown>('POST', `api/events/${id(question)}`, { value });

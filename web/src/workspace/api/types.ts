@@ -163,3 +163,25 @@ export interface Key {
   created_at: number;
   last_used_at: number | null;
 }
+
+export type NoticeLevel = 'info' | 'success' | 'warning' | 'error';
+
+/** A question of a function to the person at this tab. */
+export type TabCall = { type: 'call'; id: string } & (
+  | { kind: 'confirmation'; data: { title?: unknown; message?: unknown } }
+  | { kind: 'input'; data: { title?: unknown; message?: unknown; placeholder?: unknown; value?: unknown; type?: unknown } }
+  | { kind: 'execute'; data: { code?: unknown } }
+);
+
+/** What a tab is told outside of answers (GET api/events). */
+export type TabEvent =
+  /** The stream begins, at first or anew: what happened before is to be read from the server. */
+  | { type: 'hello' }
+  /** An answer in a chat begins or ends. */
+  | { type: 'chat'; id: string; message_id: string; running: boolean }
+  | { type: 'chats_changed' }
+  | { type: 'follow_ups'; id: string; message_id: string; follow_ups: string[] }
+  | { type: 'notification'; level: NoticeLevel; text: string }
+  | TabCall
+  | { type: 'call_ended'; id: string }
+  | { type: 'execute'; code: string };

@@ -54,7 +54,8 @@ export async function watch(run: string, watcher: Watcher): Promise<'ended' | 'g
   return 'aborted';
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
+/** Waits so long, or until the machine is on the network again, or the signal. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);

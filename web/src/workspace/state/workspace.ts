@@ -12,7 +12,9 @@ import { Choices } from './choices.svelte';
 import { sentenceOf } from './faults';
 import { Models } from './models.svelte';
 import { Neighbours } from './neighbours';
+import { Notices } from './notices.svelte';
 import { Session } from './session.svelte';
+import { TabEvents } from './tab-events.svelte';
 import { Talk } from './talk.svelte';
 import { View } from './view.svelte';
 
@@ -26,6 +28,10 @@ export interface Workspace {
   readonly choices: Choices;
   readonly view: View;
   readonly neighbours: Neighbours;
+  /** What the server tells this tab outside of answers. */
+  readonly tabEvents: TabEvents;
+  /** Short news at the edge of the page. */
+  readonly notices: Notices;
   /** Shows what went wrong; a session that has ended leads to the way in. */
   readonly fault: (error: unknown) => void;
   /** Does something, and shows what goes wrong. */
@@ -54,6 +60,9 @@ export function provideWorkspace(): Workspace {
     onfault: fault,
   });
   const models = new Models(local);
+  const notices = new Notices();
+  const tabEvents = new TabEvents({ onended: () => session.ended(), busy: () => talk.busy });
+  tabEvents.on('notification', ({ level, text }) => notices.add(level, text));
   const attempt = (act: () => Promise<unknown>): void => {
     view.fault = null;
     act().catch(fault);
@@ -69,6 +78,8 @@ export function provideWorkspace(): Workspace {
     choices: new Choices(talk, models, session, fault),
     view,
     neighbours,
+    tabEvents,
+    notices,
     fault,
     attempt,
   });
