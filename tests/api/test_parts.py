@@ -67,6 +67,12 @@ def test_limits_of_an_answer() -> None:
     assert cap_answer(chat_sampling(chat(), limited, LIMITS), limited, room=4).max_tokens == 4
     assert cap_answer(chat_sampling(chat(max_tokens=5), limited, LIMITS), limited, room=4).max_tokens == 5
     assert cap_answer(chat_sampling(chat(), {}, LIMITS), {}, room=4).max_tokens is None
+    assert cap_answer(chat_sampling(chat(), {}, LIMITS), {}, room=4, most_tokens=7).max_tokens == 4
+    assert cap_answer(chat_sampling(chat(), limited, LIMITS), limited, room=99, most_tokens=7).max_tokens == 7
+    assert (
+        cap_answer(chat_sampling(chat(), limited, LIMITS), limited, room=99, most_tokens=20).max_tokens == 9
+    )
+    assert cap_answer(chat_sampling(chat(max_tokens=5), {}, LIMITS), {}, 99, most_tokens=7).max_tokens == 5
     assert completion_sampling(CompletionRequest(prompt="x"), {}, LIMITS).max_tokens == 16
     assert completion_sampling(CompletionRequest(prompt="x"), limited, LIMITS).max_tokens == 9
     assert completion_sampling(CompletionRequest(prompt="x", max_tokens=40), limited, LIMITS).max_tokens == 40

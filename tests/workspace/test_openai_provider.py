@@ -63,6 +63,7 @@ async def test_an_answer_with_reasoning_in_either_spelling_and_usage() -> None:
     assert asked.body is not None
     assert asked.body["stream_options"] == {"include_usage": True}
     assert "continue_final_message" not in asked.body
+    assert "max_tokens" not in asked.body
     assert asked.headers["authorization"] == "Bearer sk-far"
     assert asked.headers["host"] == f"127.0.0.1:{server.port}"
 
@@ -239,3 +240,22 @@ async def test_lists_of_models_hold_what_can_be_used() -> None:
         found = await provider.list_models()
         await provider.close()
     assert [(model.id, model.context_length) for model in found] == [("a", 4096), ("b", None)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sent"),
+    [
+        ({}, {"max_tokens": 7}),
+        ({"max_tokens": 5}, {"max_tokens": 5}),
+        ({"max_completion_tokens": 50}, {"max_completion_tokens": 7}),
+    ],
+)
+async def test_a_limit_of_the_house_goes_along(wanted: dict[str, int], sent: dict[str, int]) -> None:
+    async with foreign(says(delta(finish="length", content="Hi"), DONE)) as server:
+        provider = OpenAIProvider("far", server.url, "sk-far", OPEN)
+        body = {"model": "far", "messages": [], **wanted}
+        async with aclosing(provider.chat(body, Caller("ada", most_tokens=7))) as chunks:
+            assert [chunk async for chunk in chunks]
+        await provider.close()
+    assert server.asked[0].body is not None
+    assert {name: value for name, value in server.asked[0].body.items() if name.startswith("max_")} == sent

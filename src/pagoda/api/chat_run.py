@@ -173,15 +173,16 @@ async def prepare_chat(
     request: ChatCompletionRequest,
     *,
     split_reasoning: bool = False,
+    most_tokens: int | None = None,
 ) -> ChatRun:
     """Validates a chat and makes it ready to run; nothing is asked of the engine before the answer is read.
 
     headers: of the HTTP request, by lower-case names. split_reasoning: whatever the server's settings say.
-    Raises ApiError.
+    most_tokens: of an answer, whatever the request says. Raises ApiError.
     """
     lease = await state.lease(request.model)
     with released_on_failure(lease):
-        return await _prepare(state, lease, headers, request, split_reasoning)
+        return await _prepare(state, lease, headers, request, split_reasoning, most_tokens)
 
 
 async def _prepare(
@@ -190,6 +191,7 @@ async def _prepare(
     headers: Mapping[str, str],
     request: ChatCompletionRequest,
     split_reasoning: bool,
+    most_tokens: int | None,
 ) -> ChatRun:
     check_unsupported(request)
     settings, llm, defaults = state.settings, lease.llm, lease.model.sampling_defaults
@@ -206,7 +208,7 @@ async def _prepare(
     prompt = await chat_prompt(llm, settings, request, request.messages, plan.shown_tools)
     special = bool(request.add_special_tokens)
     token_ids = await encode_text(llm, prompt.text, params, add_special_tokens=special)
-    params = cap_answer(params, defaults, llm.info.max_model_len - len(token_ids))
+    params = cap_answer(params, defaults, llm.info.max_model_len - len(token_ids), most_tokens)
     reasoning = plan.reasoning_tokens(llm.tokenizer, prompt.text, prompt.thinking)
     params = plan.with_markers(params, request.skip_special_tokens, llm.tokenizer)
     outputs = start(

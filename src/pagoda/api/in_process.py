@@ -29,10 +29,18 @@ class InProcessChats:
         return self._state.models.list()
 
     async def chat(
-        self, body: dict[str, Any], *, user: str, priority: int, cache_salt: str, request_id: str
+        self,
+        body: dict[str, Any],
+        *,
+        user: str,
+        priority: int,
+        cache_salt: str,
+        request_id: str,
+        most_tokens: int | None = None,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Answers a chat request; gives chat.completion.chunk objects, each with the counts so far, the last
-        with `metrics`. Raises ApiError. Closing it frees the chat in the engine.
+        with `metrics`. most_tokens: of the answer, whatever the body says. Raises ApiError. Closing it frees
+        the chat in the engine.
         """
         fields = {"user": user, "priority": priority, "cache_salt": cache_salt, "request_id": request_id}
         try:
@@ -40,7 +48,7 @@ class InProcessChats:
         except ValidationError as error:
             message, param = describe(error)
             raise bad_request(message, param) from error
-        run = await prepare_chat(self._state, {}, request, split_reasoning=True)
+        run = await prepare_chat(self._state, {}, request, split_reasoning=True, most_tokens=most_tokens)
         try:
             async with aclosing(run.pieces()) as news:
                 async for pieces in news:

@@ -83,12 +83,15 @@ def chat_sampling(
     return _make(values)
 
 
-def cap_answer(params: SamplingParams, defaults: Mapping[str, Any], room: int) -> SamplingParams:
-    """Limits an answer by the model's own max_new_tokens; `room` is what the prompt leaves of the context.
+def cap_answer(
+    params: SamplingParams, defaults: Mapping[str, Any], room: int, most_tokens: int | None = None
+) -> SamplingParams:
+    """Limits an answer by the model's own max_new_tokens and the server's `most_tokens`; `room` is what the
+    prompt leaves of the context.
 
-    A limit of the request that exceeds `room` stays, since it is refused later; the model's never is.
+    A limit of the request that exceeds `room` stays, since it is refused later; the others never are.
     """
-    most = defaults.get("max_tokens")
+    most = min((each for each in (defaults.get("max_tokens"), most_tokens) if each is not None), default=None)
     if most is None:
         return params
     wanted = params.max_tokens if params.max_tokens is not None else max(room, 1)

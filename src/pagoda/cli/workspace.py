@@ -69,10 +69,22 @@ class LocalModels:
         return [_shown(model) for model in self._chats.models() if _writes(model)]
 
     def chat(
-        self, body: dict[str, Any], *, user: str, priority: int, cache_salt: str, request_id: str
+        self,
+        body: dict[str, Any],
+        *,
+        user: str,
+        priority: int,
+        cache_salt: str,
+        request_id: str,
+        most_tokens: int | None,
     ) -> AsyncGenerator[dict[str, Any], None]:
         return self._chats.chat(
-            body, user=user, priority=priority, cache_salt=cache_salt, request_id=request_id
+            body,
+            user=user,
+            priority=priority,
+            cache_salt=cache_salt,
+            request_id=request_id,
+            most_tokens=most_tokens,
         )
 
     async def count_tokens(self, text: str, model: str) -> int | None:

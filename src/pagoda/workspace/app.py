@@ -104,7 +104,9 @@ class Workspace:
         )
         self.providers = Providers(providers, self.connections, self.model_settings)
         self.tabs = Tabs()
-        self.generations = Generations(self.database, self.chats, self.providers, self.tabs)
+        self.generations = Generations(
+            self.database, self.chats, self.providers, self.tabs, lambda: self.settings
+        )
         self.generations.attachments = Attachments(self.files)
         self.tasks = Tasks(self.database, self.chats, self.providers, self.tabs, lambda: self.settings)
         self.generations.ended = self.tasks.ended

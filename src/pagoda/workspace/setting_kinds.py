@@ -118,6 +118,24 @@ def _megabytes_of(text: str) -> int:
     return _megabytes(int(text) if text.isascii() and text.isdigit() else None)
 
 
+def NUMBER(least: float, most: float, *, whole: bool = True) -> Kind:  # noqa: N802 (as CHOICE)
+    """A number within bounds, which it may reach."""
+
+    def check(value: Any) -> float:
+        good = isinstance(value, int | (float if not whole else int)) and not isinstance(value, bool)
+        if not good or not least <= value <= most:
+            raise ValueError(f"it is a {'whole ' if whole else ''}number from {least:,} to {most:,}")
+        return value  # type: ignore[no-any-return]
+
+    def read(text: str) -> float:
+        try:
+            return check(int(text) if whole else float(text))
+        except ValueError:
+            return check(None)
+
+    return Kind("number", read, check)
+
+
 TEXT = Kind("text", _text, _text)
 SWITCH = Kind("switch", _switch, _boolean)
 NAMES = Kind("names", lambda text: _names(text.split(",")), _names, list)

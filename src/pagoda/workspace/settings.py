@@ -19,6 +19,7 @@ from pagoda.workspace.setting_kinds import (
     LANGUAGE,
     MEGABYTES,
     NAMES,
+    NUMBER,
     PERMISSIONS,
     SWITCH,
     TEXT,
@@ -46,7 +47,9 @@ class WorkspaceSettings:
     a key file in the data folder. admin_email, admin_password, admin_name: of the administrator that is made
     where nobody has an account, instead of by the first visitor. private_connections: whether users' own
     connections may call private networks. upload_megabytes: of one file. functions_execute: whether
-    plugin functions may run scripts in the page. safe_mode: no plugin function is loaded. connections: those
+    plugin functions may run scripts in the page. answer_tokens, answer_minutes: of the longest answer in a
+    chat; None: as far as the context goes, and as long as it takes. answers_at_once: of one user.
+    safe_mode: no plugin function is loaded. connections: those
     of the environment. locked: variables that it sets.
     """
 
@@ -72,6 +75,9 @@ class WorkspaceSettings:
     private_connections: bool = _setting("ENABLE_PRIVATE_CONNECTIONS", SWITCH, False, page=False)
     upload_megabytes: int = _setting("RAG_FILE_MAX_SIZE", MEGABYTES, 50, page=False)
     functions_execute: bool = _setting("ENABLE_FUNCTIONS_EXECUTE", SWITCH, False)
+    answer_tokens: int | None = _setting("PAGODA_MAX_ANSWER_TOKENS", NUMBER(1, 10_000_000))
+    answer_minutes: float | None = _setting("PAGODA_MAX_ANSWER_MINUTES", NUMBER(0.1, 1440, whole=False))
+    answers_at_once: int = _setting("PAGODA_MAX_ANSWERS_AT_ONCE", NUMBER(1, 1000), 16)
     safe_mode: bool = _setting("PAGODA_SAFE_MODE", SWITCH, False, page=False)
     connections: tuple[FixedConnection, ...] = ()
     locked: frozenset[str] = frozenset()

@@ -14,11 +14,13 @@ from pagoda.workspace.accounts.principal import Principal
 from pagoda.workspace.chats.service import Chats, text_of
 from pagoda.workspace.errors import WorkspaceError
 from pagoda.workspace.generation.hooks import AnswerContext, Hooks
+from pagoda.workspace.generation.limits import TimeLimitError, time_limit
 from pagoda.workspace.generation.run import Run, shown
 from pagoda.workspace.generation.saving import Saver
 from pagoda.workspace.generation.usage import count
 from pagoda.workspace.providers.base import Caller, ProviderError
 from pagoda.workspace.providers.registry import Providers, Resolved
+from pagoda.workspace.settings import WorkspaceSettings
 from pagoda.workspace.storage.database import Database
 
 LIVE_SECONDS = 0.1  #: between two events that tell how far an answer is
@@ -37,13 +39,20 @@ class Asked:
 
 
 class Answering:
-    """hooks: what functions take part; set once they are there."""
+    """settings: as they are at the moment. hooks: what functions take part; set once they are there."""
 
-    def __init__(self, database: Database, chats: Chats, providers: Providers) -> None:
+    def __init__(
+        self,
+        database: Database,
+        chats: Chats,
+        providers: Providers,
+        settings: Callable[[], WorkspaceSettings],
+    ) -> None:
         self.hooks: Hooks | None = None
         self._db = database
         self._chats = chats
         self._providers = providers
+        self._settings = settings
         self._saver = Saver(database)
 
     async def make(self, run: Run, asked: Asked) -> None:
@@ -53,9 +62,12 @@ class Answering:
         status, error = "done", None
         try:
             run.begin()
-            await self._answer(run, asked)
+            async with time_limit(self._settings()):
+                await self._answer(run, asked)
         except asyncio.CancelledError:
             status = "stopped"
+        except TimeLimitError as limit:
+            status, error = "stopped", {"message": str(limit), "kind": "time_limit"}
         except (ProviderError, WorkspaceError) as failure:
             status, error = "failed", {"message": str(failure), "kind": failure.kind}
         except Exception:
@@ -76,7 +88,12 @@ class Answering:
             body = await hook.inlet(body)
             if body["model"] != found.id:  # a function has chosen another one
                 found = await self._providers.resolve(principal, str(body["model"]))
-        caller = Caller(principal.id, request_id=run.id, think_tags=found.setup.think_tags)
+        caller = Caller(
+            principal.id,
+            request_id=run.id,
+            most_tokens=self._settings().answer_tokens,
+            think_tags=found.setup.think_tags,
+        )
         told = 0.0
         async with aclosing(found.provider.chat({**body, "model": found.model.id}, caller)) as chunks:
             async for each in chunks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,12 @@ from pagoda.workspace.chats.service import Chats
 from pagoda.workspace.errors import WorkspaceError, not_found
 from pagoda.workspace.files.attachments import sees
 from pagoda.workspace.generation.answering import Answering, Asked
+from pagoda.workspace.generation.limits import Room
 from pagoda.workspace.generation.prompt import Attachments, chat_body, chat_messages
 from pagoda.workspace.generation.run import Run, shown
 from pagoda.workspace.generation.tabs import Tabs
 from pagoda.workspace.providers.registry import Providers, Resolved
+from pagoda.workspace.settings import WorkspaceSettings
 from pagoda.workspace.storage.database import Database
 from pagoda.workspace.storage.tables import Message
 from pagoda.workspace.storage.values import new_id
@@ -23,7 +26,6 @@ from pagoda.workspace.storage.values import new_id
 KEEP_SECONDS = 60.0  #: how long an ended run can be watched from its beginning
 MOST_KEPT = 1000  #: ended runs; beyond them the oldest go earlier
 MOST_MODELS = 8  #: side by side
-MOST_RUNS = 16  #: of one user at once
 
 #: told when an answer has ended and is written down
 Ended = Callable[[Run, Asked], None]
@@ -40,7 +42,8 @@ class Started:
 class Generations:
     """All answers in the making. They belong to the server, not to the page that asked.
 
-    attachments: what files become for a model; None while there are none. ended: told of every answer.
+    settings: as they are at the moment. attachments: what files become for a model; None while there are
+    none. ended: told of every answer.
     """
 
     def __init__(
@@ -48,17 +51,16 @@ class Generations:
         database: Database,
         chats: Chats,
         providers: Providers,
-        tabs: Tabs | None = None,
-        *,
-        most_runs: int = MOST_RUNS,
+        tabs: Tabs,
+        settings: Callable[[], WorkspaceSettings],
     ) -> None:
-        self.answering = Answering(database, chats, providers)
+        self.answering = Answering(database, chats, providers, settings)
         self.attachments: Attachments | None = None
         self.ended: Ended | None = None
         self._chats = chats
         self._providers = providers
-        self._tabs = tabs or Tabs()
-        self._most_runs = most_runs
+        self._tabs = tabs
+        self._room = Room(settings)
         self._runs: dict[str, Run] = {}
         self._kept: list[str] = []
 
@@ -75,19 +77,20 @@ class Generations:
     ) -> Started:
         """Asks (`parts`), or answers the message `parent_id` again. Raises WorkspaceError."""
         resolved = await self._resolve(principal, models, params)
-        question = None
-        if parts is not None:
-            parts = await self._checked(principal, parts, resolved)
-            question = await self._chats.add_question(principal.id, chat_id, parent_id, parts)
-            parent_id = question.id
-        if parent_id is None:
-            raise WorkspaceError(400, "There is no message to answer.", param="parent_id")
-        answers = await self._chats.add_answers(principal.id, chat_id, parent_id, models)
-        branch, _, _ = await self._chats.line(principal.id, chat_id, leaf_id=answers[0].id)
-        runs = []
-        for answer, found in zip(answers, resolved, strict=True):
-            run = Run(new_id(), principal.id, answer)
-            runs.append(self._begin(run, principal, found, branch[:-1], params, filter_ids))
+        with self._room_for(principal, len(models)):
+            question = None
+            if parts is not None:
+                parts = await self._checked(principal, parts, resolved)
+                question = await self._chats.add_question(principal.id, chat_id, parent_id, parts)
+                parent_id = question.id
+            if parent_id is None:
+                raise WorkspaceError(400, "There is no message to answer.", param="parent_id")
+            answers = await self._chats.add_answers(principal.id, chat_id, parent_id, models)
+            branch, _, _ = await self._chats.line(principal.id, chat_id, leaf_id=answers[0].id)
+            runs = []
+            for answer, found in zip(answers, resolved, strict=True):
+                run = Run(new_id(), principal.id, answer)
+                runs.append(self._begin(run, principal, found, branch[:-1], params, filter_ids))
         return Started(question, runs)
 
     async def go_on(
@@ -110,11 +113,12 @@ class Generations:
         if any(run.message.id == message_id for run in self.running(principal.id, chat_id)):
             raise WorkspaceError(409, "This answer is being written now.", kind="conflict")
         [found] = await self._resolve(principal, [message.model_id or ""], params)
-        message.status, message.error = "streaming", None
-        await self._chats.save_answer(message)
-        run = Run(new_id(), principal.id, message)
-        run.builder.go_on(message.parts)
-        return self._begin(run, principal, found, branch, params, filter_ids, goes_on=True)
+        with self._room_for(principal, 1):
+            message.status, message.error = "streaming", None
+            await self._chats.save_answer(message)
+            run = Run(new_id(), principal.id, message)
+            run.builder.go_on(message.parts)
+            return self._begin(run, principal, found, branch, params, filter_ids, goes_on=True)
 
     async def start_temporary(
         self,
@@ -131,17 +135,26 @@ class Generations:
         if not messages or messages[-1]["role"] != "user":
             raise WorkspaceError(400, "The last message has to be a question.", param="messages")
         resolved = await self._resolve(principal, models, params)
-        branch = [
-            Message(role=each["role"], parts=await self._checked(principal, list(each["parts"]), resolved))
-            for each in messages
-        ]
-        runs = []
-        for model, found in zip(models, resolved, strict=True):
-            answer = Message(
-                id=new_id(), role="assistant", model_id=model, status="streaming", parts=[], text="", meta={}
-            )
-            run = Run(new_id(), principal.id, answer, is_stored=False)
-            runs.append(self._begin(run, principal, found, branch, params, filter_ids))
+        with self._room_for(principal, len(models)):
+            branch = [
+                Message(
+                    role=each["role"], parts=await self._checked(principal, list(each["parts"]), resolved)
+                )
+                for each in messages
+            ]
+            runs = []
+            for model, found in zip(models, resolved, strict=True):
+                answer = Message(
+                    id=new_id(),
+                    role="assistant",
+                    model_id=model,
+                    status="streaming",
+                    parts=[],
+                    text="",
+                    meta={},
+                )
+                run = Run(new_id(), principal.id, answer, is_stored=False)
+                runs.append(self._begin(run, principal, found, branch, params, filter_ids))
         return runs
 
     def find(self, user_id: str, run_id: str) -> Run:
@@ -175,6 +188,9 @@ class Generations:
         """Stops everything and writes it down."""
         await self._stop([run for run in self._runs.values() if not run.ended])
 
+    def _room_for(self, principal: Principal, asked: int) -> AbstractContextManager[None]:
+        return self._room.taken(principal.id, len(self.running(principal.id)), asked)
+
     async def _resolve(
         self, principal: Principal, models: Sequence[str], params: Mapping[str, Any]
     ) -> list[Resolved]:
@@ -185,10 +201,6 @@ class Generations:
             raise WorkspaceError(403, "Your account may ask one model at a time.", kind="permission")
         if params and not principal.may("chat.params"):
             raise WorkspaceError(403, "Your account may not set parameters.", kind="permission")
-        if len(self.running(principal.id)) + len(models) > self._most_runs:
-            raise WorkspaceError(
-                429, f"At most {self._most_runs} answers are written for you at once.", kind="rate_limit"
-            )
         return [await self._providers.resolve(principal, model) for model in models]
 
     async def _checked(

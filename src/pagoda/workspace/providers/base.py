@@ -40,13 +40,15 @@ class ProviderModel:
 @dataclass(frozen=True, slots=True)
 class Caller:
     """For whom an answer is made. priority: lower goes first. cache_salt: with whom the prefix cache is
-    shared. think_tags: whether `<think>` at the beginning of a foreign server's answer is reasoning.
+    shared. most_tokens: of the answer, whatever the request says; None: no limit. think_tags: whether
+    `<think>` at the beginning of a foreign server's answer is reasoning.
     """
 
     user_id: str
     priority: int = 0
     cache_salt: str = ""
     request_id: str = ""
+    most_tokens: int | None = None
     think_tags: bool = True
 
 

@@ -15,7 +15,14 @@ class LocalChats(Protocol):
     def list_models(self) -> Sequence[ProviderModel]: ...
 
     def chat(
-        self, body: dict[str, Any], *, user: str, priority: int, cache_salt: str, request_id: str
+        self,
+        body: dict[str, Any],
+        *,
+        user: str,
+        priority: int,
+        cache_salt: str,
+        request_id: str,
+        most_tokens: int | None,
     ) -> AsyncGenerator[dict[str, Any], None]: ...
 
     async def count_tokens(self, text: str, model: str) -> int | None: ...
@@ -46,6 +53,7 @@ class LocalProvider:
             priority=caller.priority,
             cache_salt=caller.cache_salt,
             request_id=caller.request_id,
+            most_tokens=caller.most_tokens,
         )
         try:
             async with aclosing(asked) as chunks:

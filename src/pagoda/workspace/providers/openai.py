@@ -94,6 +94,8 @@ class OpenAIProvider:
 
     async def chat(self, body: dict[str, Any], caller: Caller) -> AsyncGenerator[dict[str, Any], None]:
         asked = {name: value for name, value in body.items() if name not in _LOCAL_FIELDS}
+        if caller.most_tokens is not None:
+            asked = _capped(asked, caller.most_tokens)
         asked |= {"stream": True, "stream_options": {"include_usage": True}}
         began = False
         try:
@@ -304,6 +306,12 @@ def _split(tags: ThinkTags | None, delta: dict[str, Any], *, ended: bool) -> Thi
     if text:
         delta["content"] = text
     return tags
+
+
+def _capped(body: dict[str, Any], most: int) -> dict[str, Any]:
+    """With a limit to the answer's tokens under the names that the request uses, if any."""
+    names = [name for name in ("max_tokens", "max_completion_tokens") if isinstance(body.get(name), int)]
+    return {**body, **{name: min(body.get(name, most), most) for name in names or ("max_tokens",)}}
 
 
 def _model(entry: Any) -> ProviderModel | None:

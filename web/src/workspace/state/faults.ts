@@ -14,7 +14,7 @@ export function sentenceOf(error: unknown, t: Translate): string {
   if (status === 502 || status === 503 || status === 504) return t('fault.starting');
   if (status === 401) return t('fault.signedOut');
   if (status === 404) return t('fault.gone');
-  if (status === 429) return t('fault.tooMany');
+  if (status === 429) return t(param === 'models' ? 'limits.atOnce' : 'fault.tooMany');
   if (status === 409 && param === 'email') return t('fault.taken');
   if (param === 'email') return t('fault.email');
   if (param === 'password') return t('fault.password', { count: SHORTEST_PASSWORD });

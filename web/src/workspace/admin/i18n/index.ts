@@ -2,8 +2,13 @@
 
 import { fill, type Translation, type Values } from '../../../lib/i18n';
 import { useShared } from '../../../lib/state/shared';
-import { en } from './en';
-import { zh } from './zh';
+import { en as pages } from './en';
+import { en as limits } from './limits.en';
+import { zh as limitsZh } from './limits.zh';
+import { zh as pagesZh } from './zh';
+
+const en = { ...pages, ...limits };
+const zh: Translation<typeof en> = { ...pagesZh, ...limitsZh };
 
 export type AdminKey = keyof typeof en;
 

@@ -6,6 +6,7 @@ const GROUPS: readonly [string, RegExp][] = [
   ['house', /^(WEBUI_NAME|DEFAULT_LOCALE|DEFAULT_MODELS)$/],
   ['accounts', /^(ENABLE_SIGNUP|DEFAULT_USER_ROLE|ENABLE_INVITATIONS|JWT_EXPIRES_IN)$/],
   ['permissions', /^USER_PERMISSIONS$/],
+  ['answers', /^PAGODA_MAX_ANSWER/],
   ['tasks', /^(TASK_MODEL.*|ENABLE_\w+_GENERATION)$/],
   ['connections', /CONNECTION|OPENAI|OLLAMA/],
   ['functions', /FUNCTION|PIP_INSTALL|PLUGIN/],
