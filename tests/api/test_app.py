@@ -168,6 +168,18 @@ async def test_the_browser_app_is_served_with_strict_headers(web_dir: Path) -> N
     assert [response.status_code for response in absent] == [404] * 4
 
 
+async def test_the_frame_of_the_diagrams_may_write_styles_and_nothing_else(web_dir: Path) -> None:
+    (web_dir / "diagram.html").write_text("<!doctype html>", "utf-8")
+    async with client_of(make_app(web_dir=web_dir)) as client:
+        frame = await client.get("/diagram.html")
+        script = await client.get("/assets/index-abc123.js")
+    policy = frame.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "sandbox allow-scripts"} <= set(policy)
+    assert "frame-ancestors 'self'" in policy
+    # Without an origin it may read its scripts only where they are for everybody.
+    assert script.headers["access-control-allow-origin"] == "*"
+
+
 async def test_without_the_browser_app_the_page_says_so() -> None:
     async with client_of(make_app()) as client:
         page = await client.get("/")

@@ -33,7 +33,39 @@ def scatter(wavelength: float) -> float:
 1. Short waves scatter.
 2. We look up and see *blue*.
 """
+FORMULAS = r"""The roots of \(ax^2 + bx + c = 0\) are
+
+$$
+x = \frac{-b \pm \sqrt{b^2 - 4ac}}{2a}
+$$
+
+so $x_1 + x_2 = -\frac{b}{a}$; it costs $5 and $6, and `$HOME` stays. Wrong: $\frac{1$.
+
+```mermaid
+flowchart LR
+  A[Read] --> B{Even?}
+  B -->|yes| C[Halve]
+  B -->|no| D[Triple]
+```
+
+```mermaid
+flowchart LR
+  A --> --> nonsense
+```
+
+| very long name of a column | another one that is long | and one more column | the last |
+| --- | --- | --- | --- |
+| $\alpha$ | `a_long_identifier_that_does_not_break_anywhere` | **中文。**强调 | 5~6 |
+
+- [x] done
+- [ ] open
+  1. nested
+     - deeper
+
+مرحبا بالعالم
+"""
 REPLIES = [
+    Reply(when="formulas", text=FORMULAS, step_ms=5),
     Reply(when="long", text=LONG, step_ms=10),
     Reply(when="endless", text="again ", repeat=True, step_ms=30),
     Reply(when="sky", text=RICH),

@@ -2,18 +2,30 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-const BUNDLED = ['svelte', 'marked', 'remend', 'dompurify', 'highlight.js', '@fontsource-variable/hanken-grotesk'];
+/** Carried as fonts and style sheets, which are no modules of a script. */
+const BESIDE = ['@fontsource-variable/hanken-grotesk', 'katex'].map((name) => join('node_modules', name));
 
-/** Reads the licence of every bundled package; a package without one fails the build. */
-export function licenseText(root = 'node_modules') {
-  return BUNDLED.map((name) => {
-    const folder = join(root, name);
-    const { version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
-    const text = file ? readFileSync(join(folder, file), 'utf8').trim() : `Licensed under ${license}.`;
-    if (!file && !license) throw new Error(`${name} names no licence`);
-    return `${name} ${version} (${license})\n\n${text}\n`;
-  }).join(`\n${'-'.repeat(78)}\n\n`);
+/** The folder of the package that a module comes from; null for the page's own. */
+function folderOf(id) {
+  return /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id.replace(/^\0/, '').split('?')[0])?.[0] ?? null;
+}
+
+function licenseOf(folder) {
+  const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+  if (!file && !license) throw new Error(`${name} names no licence`);
+  const text = file ? readFileSync(join(folder, file), 'utf8').trim() : `Licensed under ${license}.`;
+  return { title: `${name} ${version} (${license})`, text };
+}
+
+/** The licence of every package that modules come from; a package without one fails the build. */
+export function licenseText(modules) {
+  const folders = new Set([...modules.flatMap((id) => folderOf(id) ?? []), ...BESIDE]);
+  const titles = new Map([...folders].map(licenseOf).map(({ title, text }) => [title, text]));
+  return [...titles]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([title, text]) => `${title}\n\n${text}\n`)
+    .join(`\n${'-'.repeat(78)}\n\n`);
 }
 
 /** @returns {import('vite').Plugin} */
@@ -21,8 +33,9 @@ export function thirdPartyLicenses() {
   return {
     name: 'third-party-licenses',
     apply: 'build',
-    generateBundle() {
-      this.emitFile({ type: 'asset', fileName: 'THIRD_PARTY_LICENSES.txt', source: licenseText() });
+    generateBundle(_options, bundle) {
+      const modules = Object.values(bundle).flatMap((output) => (output.type === 'chunk' ? output.moduleIds : []));
+      this.emitFile({ type: 'asset', fileName: 'THIRD_PARTY_LICENSES.txt', source: licenseText(modules) });
     },
   };
 }

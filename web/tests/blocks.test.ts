@@ -12,6 +12,39 @@ const DOCUMENTS: Record<string, string> = {
   references: `See [the page][a] and [b].\n\nMore text.\n\n[a]: https://example.org "title"\n\nLater [a] again.\n\n[b]: https://example.net\n"over two lines"\n\nEnd [b].`,
   html: `<div>\nraw <b>html</b>\n\n</div>\n\npara <br> with <script>alert(1)</script>\n\n<details>\n<summary>x</summary>\n\ntext\n</details>\n`,
   chinese: `## 标题\n\n佛塔是**一层层**叠起的。\n\n- 第一层\n- 第二层\n\n| 名称 | 高度 |\n|---|---|\n| 塔 | 七层 |\n`,
+  formulas: String.raw`Roots of \(x^2 = 1\) are
+
+$$
+x =
+- 1
+# no heading
+$$
+then $$y$$ within, \[
+z
+\] and $a_1*b$ with *soft $c*d$ text*.
+
+\[ closed \] with words
+
+\[
+never closed
+- item
+> quote
+
+1. one $x$
+   $$
+   y
+   $$
+2. two
+
+| $a$ | b |
+|---|---|
+| \(c\) | $5 and $6 |
+
+$$ a $$
+$$ b $$
+last $open`,
+  diagrams: `Look:\n\n\`\`\`mermaid\ngraph LR\n  A --> B\n\n  B --> C\n\`\`\`\n\nand\n\n~~~mermaid\npie\n~~~\n`,
+  emphasis: `**中文。**后面和*“引”*的\n\n5~10元，6~8元 ~~没有~~\n\nhttps://example.org/a。然后`,
   windows: `one\r\n\r\ntwo\r\n- a\r\n- b\r\n\r\n\`\`\`\r\nx\r\n\`\`\`\r\n`,
   spaces: `\n\n  lead\n\n\n\n\ttab code\n\n \n \nend\n\n\n`,
 };
@@ -68,8 +101,21 @@ describe('MarkdownBlocks', () => {
     expect(blocks.update('some **bold te', false)[0]?.html).toContain('**bold te');
   });
 
+  it('leaves a formula that is not closed as it was written', () => {
+    const [block] = new MarkdownBlocks().update('$$\nx = **a', true);
+    expect(block?.html).toBe('<p>$$<br>x = **a</p>\n');
+  });
+
+  it('says when the fence of a code block is closed', () => {
+    const closed = (source: string): boolean | undefined => new MarkdownBlocks().update(source, true)[0]?.code?.closed;
+    expect(closed('```mermaid\ngraph LR')).toBe(false);
+    expect(closed('```mermaid\ngraph LR\n``')).toBe(false);
+    expect(closed('```mermaid\ngraph LR\n```')).toBe(true);
+    expect(closed('```mermaid\ngraph LR\n```\n\n')).toBe(true);
+  });
+
   it('gives code blocks with their language', () => {
     const [code] = new MarkdownBlocks().update('```Python title="x"\nprint(1)\n```', false);
-    expect(code?.code).toEqual({ language: 'python', text: 'print(1)' });
+    expect(code?.code).toEqual({ language: 'python', text: 'print(1)', closed: true });
   });
 });

@@ -19,6 +19,17 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+#: Of the frame that draws diagrams. What draws them writes styles of its own, which the page forbids; so it
+#: has a document without an origin and without cookies, that reaches the scripts and fonts beside it alone.
+FRAME_HEADERS = {
+    **SECURITY_HEADERS,
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; "
+        "frame-ancestors 'self'; base-uri 'none'; form-action 'none'; sandbox allow-scripts"
+    ),
+    "X-Frame-Options": "SAMEORIGIN",
+}
+_FRAMES = ("diagram.html",)
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
 _KEPT_BY_304 = ("ETag", "Cache-Control", "Content-Security-Policy")
@@ -48,22 +59,26 @@ def static_file(name: str, content: bytes, *, immutable: bool = False) -> Static
     kind = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     text = kind.startswith("text/") or kind == "application/json"
     headers = {
-        **SECURITY_HEADERS,
+        **(FRAME_HEADERS if name in _FRAMES else SECURITY_HEADERS),
         "Content-Type": f"{kind}; charset=utf-8" if text else kind,
         "Cache-Control": _IMMUTABLE if immutable else _REVALIDATE,
         "ETag": f'"{sha256(content).hexdigest()[:32]}"',
     }
+    if (
+        immutable
+    ):  # a frame without an origin asks for its scripts as any other site would; they are no secret
+        headers["Access-Control-Allow-Origin"] = "*"
     return StaticFile(content, headers)
 
 
 def web_router(folder: Path | None, page: str = "index.html") -> APIRouter:
-    """Serves every file below `folder` under its own path, and of its pages one, at / too; a page that says
-    so where it was not built.
+    """Serves every file below `folder` under its own path, and of its pages one, at /, and the frames of it;
+    a page that says so where it was not built.
 
     Files are read once, now: a path that was not there is not there, whatever it contains.
     """
     files = _read(folder) if folder is not None else {}
-    pages = {name: files.pop(name) for name in list(files) if name.endswith(".html")}
+    pages = {name: files.pop(name) for name in list(files) if name.endswith(".html") and name not in _FRAMES}
     files[page] = pages.get(page) or static_file("index.html", _NOT_BUILT.read_bytes())
     router = APIRouter(include_in_schema=False)
     add_file(router, "/", files[page])

@@ -5,12 +5,14 @@ import { en as functions } from './parts/functions.en';
 import { zh as functionsZh } from './parts/functions.zh';
 import { en as limits } from './parts/limits.en';
 import { zh as limitsZh } from './parts/limits.zh';
+import { en as looks } from './parts/looks.en';
+import { zh as looksZh } from './parts/looks.zh';
 import { en as workspace } from './parts/workspace.en';
 import { zh as workspaceZh } from './parts/workspace.zh';
 import { zh as pageZh } from './zh';
 
-const en = { ...page, ...workspace, ...functions, ...limits };
-const zh: Messages = { ...pageZh, ...workspaceZh, ...functionsZh, ...limitsZh };
+const en = { ...page, ...workspace, ...functions, ...limits, ...looks };
+const zh: Messages = { ...pageZh, ...workspaceZh, ...functionsZh, ...limitsZh, ...looksZh };
 
 export type MessageKey = keyof typeof en;
 export type Message = string | { one: string; other: string };

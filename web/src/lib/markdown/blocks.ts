@@ -17,8 +17,10 @@ export interface MarkdownBlock {
   readonly raw: string;
   /** HTML text, not yet sanitised. */
   readonly html: string;
-  /** Set where the block is a code block at the top level. */
-  readonly code: { readonly language: string; readonly text: string } | null;
+  /** Set where the block is a code block at the top level. closed: its fence has an end. */
+  readonly code: { readonly language: string; readonly text: string; readonly closed: boolean } | null;
+  /** It stays as it is while it is open: nothing in it is Markdown. */
+  readonly verbatim: boolean;
 }
 
 const REREAD = 2;
@@ -31,9 +33,12 @@ function closeOpen(raw: string): string {
 function blockOf(tokens: Token[]): MarkdownBlock {
   const raw = tokens.map((token) => token.raw).join('');
   const first = tokens[0];
-  const code =
-    first?.type === 'code' ? { language: fenceLanguage((first as Tokens.Code).lang), text: (first as Tokens.Code).text } : null;
-  return { raw, html: render(tokens), code };
+  const code = first?.type === 'code' ? codeOf(first as Tokens.Code) : null;
+  return { raw, html: render(tokens), code, verbatim: code !== null || first?.type === 'formulas' };
+}
+
+function codeOf({ raw, lang, text }: Tokens.Code): NonNullable<MarkdownBlock['code']> {
+  return { language: fenceLanguage(lang), text, closed: /\n {0,3}(`{3,}|~{3,})\s*$/.test(raw) };
 }
 
 /** Tokens in groups: each block with the blank lines that follow it. */
@@ -62,11 +67,11 @@ export class MarkdownBlocks {
     if (!grows || !this.read(text, this.blocks.slice(0, -REREAD))) this.read(text, []);
     this.text = text;
     const last = this.blocks.at(-1);
-    if (open && last && !last.code) {
+    if (open && last && !last.verbatim) {
       const closed = closeOpen(last.raw);
       if (closed !== last.raw) {
         const html = render(lex(closed, this.links).tokens);
-        return [...this.blocks.slice(0, -1), { raw: last.raw, html, code: null }];
+        return [...this.blocks.slice(0, -1), { ...last, html }];
       }
     }
     return this.blocks;

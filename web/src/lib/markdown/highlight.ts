@@ -41,7 +41,7 @@ const ALIASES: Record<string, string> = {
 };
 
 /** Longer code stays plain: colouring it would hold up the page. Characters. */
-const LONGEST = 60_000;
+const LONGEST = 50_000;
 
 /** The language whose grammar colours a fence word, or null where there is none. */
 export function grammarOf(language: string): string | null {

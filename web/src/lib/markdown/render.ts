@@ -7,12 +7,9 @@
  */
 
 import { Marked, type Links, type Token, type Tokens } from 'marked';
-
-const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
-}
+import { eastAsian } from './east-asian';
+import { escapeHtml } from './escape';
+import { mathematics } from './math';
 
 const SAFE_ADDRESS = /^(https?:|mailto:)/i;
 
@@ -30,6 +27,7 @@ export function fenceLanguage(info: string | undefined): string {
 function createMarked(): Marked {
   const marked = new Marked({ gfm: true, breaks: true });
   const { table } = new marked.Renderer();
+  marked.use(eastAsian, mathematics);
   marked.use({
     renderer: {
       html({ text, block }: Tokens.HTML | Tokens.Tag) {

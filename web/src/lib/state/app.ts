@@ -1,7 +1,9 @@
 /** The parts of the application, made once and handed down to the components. */
 
 import { getContext, setContext } from 'svelte';
+import { Diagrams } from '../markdown/diagrams';
 import { Highlighter } from '../markdown/highlight';
+import { Typesetter } from '../markdown/typeset';
 import { Chat } from './chat.svelte';
 import { LocalChatStore } from './local-store';
 import { Preferences } from './preferences.svelte';
@@ -27,7 +29,7 @@ export function provideApp(): App {
   const server = new Server(browserStorage('sessionStorage'));
   const chat = new Chat(new LocalChatStore(local), server, preferences);
   const highlighter = new Highlighter();
-  provideShared({ preferences, highlighter });
+  provideShared({ preferences, highlighter, typesetter: new Typesetter(), diagrams: new Diagrams() });
   return setContext(CONTEXT, { preferences, server, chat, view: new View(), highlighter });
 }
 

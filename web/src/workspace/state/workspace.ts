@@ -1,7 +1,9 @@
 /** The parts of the workspace, made once and handed down to the components. */
 
 import { getContext, setContext } from 'svelte';
+import { Diagrams } from '../../lib/markdown/diagrams';
 import { Highlighter } from '../../lib/markdown/highlight';
+import { Typesetter } from '../../lib/markdown/typeset';
 import { Preferences } from '../../lib/state/preferences.svelte';
 import { provideShared } from '../../lib/state/shared';
 import { browserStorage } from '../../lib/state/storage';
@@ -67,7 +69,7 @@ export function provideWorkspace(): Workspace {
     view.fault = null;
     act().catch(fault);
   };
-  provideShared({ preferences, highlighter: new Highlighter() });
+  provideShared({ preferences, highlighter: new Highlighter(), typesetter: new Typesetter(), diagrams: new Diagrams() });
   return setContext(CONTEXT, {
     preferences,
     session,
