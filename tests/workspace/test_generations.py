@@ -15,6 +15,7 @@ from tests.workspace.conftest import USER, House, open_house
 from tests.workspace.foreign import delta, foreign, says
 from tests.workspace.test_chats import ask, events, new_chat, own_id, rebuilt
 
+from pagoda.workspace.chats.service import group_of
 from pagoda.workspace.generation.tabs import DISCONNECTED, MOST_TABS, TIMED_OUT, Tabs
 from pagoda.workspace.models.setup import PARAMETERS, merged
 from pagoda.workspace.providers.base import ProviderError
@@ -315,3 +316,48 @@ def test_the_nearest_parameter_counts_and_no_system_prompt_is_lost(found: list[d
 def test_thinking_is_a_word_to_the_template(thinking: bool) -> None:
     result = merged([{"chat_template_kwargs": {"a": 1}}, {"thinking": thinking}])
     assert result == {"chat_template_kwargs": {"a": 1, "enable_thinking": thinking}}
+
+
+async def test_answers_side_by_side_know_each_other_and_their_columns(house: House) -> None:
+    async with house.signed_in() as ada:
+        chat = await new_chat(ada)
+        body = {"parent_id": None, "parts": text("Hi"), "models": ["fake", "fake", "fake"]}
+        started = (await ada.post(f"/api/chats/{chat}/generate", json=body)).json()
+        for run in started["generations"]:
+            await events(ada, run["id"])
+        answers = [run["message"] for run in started["generations"]]
+        [group] = {answer["group"]["id"] for answer in answers}
+        assert [answer["group"]["column"] for answer in answers] == [0, 1, 2]
+
+        def again(**values: object) -> dict[str, object]:
+            return {"parent_id": answers[0]["parent_id"], "parts": None, "models": ["fake"], **values}
+
+        url = f"/api/chats/{chat}/generate"
+        [version] = (await ada.post(url, json=again(version_of=answers[1]["id"]))).json()["generations"]
+        await events(ada, version["id"])
+        assert version["message"]["group"] == {"id": group, "column": 1}
+        page = (await ada.get(f"/api/chats/{chat}/messages")).json()
+        assert page["messages"][-1]["id"] == version["message_id"]
+        beside = [(each["group"]["column"], each["id"]) for each in page["beside"]]
+        assert [column for column, _ in beside] == [0, 1, 1, 2]
+        assert {found for column, found in beside if column == 1} == {answers[1]["id"], version["message_id"]}
+
+        # One that is asked for alone stands alone, and what is beside does not hang on the time.
+        [alone] = (await ada.post(url, json=again())).json()["generations"]
+        await events(ada, alone["id"])
+        assert alone["message"]["group"] is None
+        assert (await ada.get(f"/api/chats/{chat}/messages")).json()["beside"] == []
+        leaf = {"leaf": answers[0]["id"]}
+        assert len((await ada.get(f"/api/chats/{chat}/messages", params=leaf)).json()["beside"]) == 4
+
+        other = await new_chat(ada)
+        question = (await ask(ada, other, "Other"))["question"]
+        foreign_place = {**again(version_of=answers[1]["id"]), "parent_id": question["id"]}
+        refused = await ada.post(f"/api/chats/{other}/generate", json=foreign_place)
+        assert refused.status_code == 404
+
+
+@pytest.mark.sqlite_only
+def test_a_place_beside_others_that_a_file_invents_is_none() -> None:
+    for invented in ({}, {"group": "x"}, {"group": {"id": 1, "column": 0}}, {"group": {"id": "a"}}):
+        assert group_of(Message(meta=invented)) is None

@@ -12,9 +12,10 @@ from pagoda.workspace.chats.folders import own_folder
 from pagoda.workspace.errors import WorkspaceError, not_found
 from pagoda.workspace.storage.database import Database
 from pagoda.workspace.storage.tables import Chat, Message
-from pagoda.workspace.storage.values import now_ms
+from pagoda.workspace.storage.values import new_id, now_ms
 
 LONGEST_TITLE = 200
+GROUP = "group"  #: in an answer's meta: {id, column} of those that were asked for together
 SHARED_LEAF = "shared_leaf"  #: in a chat's meta: where what its link shows ends
 _AT_ONCE = 1000  #: ids in one query; databases have limits
 _TITLE_WORDS = 48  #: characters of a title made of the first words
@@ -108,6 +109,23 @@ class Chats:
         siblings = {each: children.get(parents[each], []) for each in shown}
         return [rows[each] for each in shown], siblings, len(shown) < len(branch)
 
+    async def beside(self, user_id: str, answer: Message) -> list[Message]:
+        """All answers, with their versions, that stand side by side with this one, itself among them; none
+        where it was asked for alone.
+        """
+        group = group_of(answer)
+        if group is None:
+            return []
+        async with self._db.read() as session:
+            await own_chat(session, user_id, answer.chat_id)
+            found = await session.scalars(
+                select(Message)
+                .where(Message.chat_id == answer.chat_id, Message.parent_id == answer.parent_id)
+                .order_by(Message.created_at, Message.id)
+            )
+            places = [(each, row) for row in found if (each := group_of(row)) and each["id"] == group["id"]]
+        return [row for _, row in sorted(places, key=lambda place: place[0]["column"])]
+
     async def add_question(
         self, user_id: str, chat_id: str, parent_id: str | None, parts: list[Any]
     ) -> Message:
@@ -127,20 +145,40 @@ class Chats:
         return message
 
     async def add_answers(
-        self, user_id: str, chat_id: str, parent_id: str, models: Sequence[str]
+        self,
+        user_id: str,
+        chat_id: str,
+        parent_id: str,
+        models: Sequence[str],
+        *,
+        version_of: str | None = None,
     ) -> list[Message]:
-        """Empty answers that are about to stream; the first is the visible one."""
+        """Empty answers that are about to stream; the first is the visible one. version_of: the answer beside
+        others whose place they take.
+        """
         made = [
             Message(
-                chat_id=chat_id, parent_id=parent_id, role="assistant", model_id=model, status="streaming"
+                chat_id=chat_id,
+                parent_id=parent_id,
+                role="assistant",
+                model_id=model,
+                status="streaming",
+                meta=meta,
             )
-            for model in models
+            for model, meta in zip(models, side_by_side(len(models)), strict=True)
         ]
         async with self._db.write() as session:
             chat = await own_chat(session, user_id, chat_id)
             parent = await own_message(session, chat_id, parent_id)
             if parent.role != "user":
                 raise WorkspaceError(400, "Only a user's message can be answered.", param="parent_id")
+            if version_of is not None:
+                before = await own_message(session, chat_id, version_of)
+                if before.parent_id != parent_id:
+                    raise WorkspaceError(400, "It answers another question.", param="version_of")
+                if group := group_of(before):
+                    for each in made:
+                        each.meta = {GROUP: group}
             session.add_all(made)
             await session.flush()
             chat.leaf_id = made[0].id
@@ -219,6 +257,22 @@ class Chats:
             )
             for row in rows:
                 row.status = "stopped"
+
+
+def side_by_side(count: int) -> list[dict[str, Any]]:
+    """For so many answers that are asked for together: what tells it later."""
+    if count == 1:
+        return [{}]
+    group = new_id()
+    return [{GROUP: {"id": group, "column": column}} for column in range(count)]
+
+
+def group_of(answer: Message) -> dict[str, Any] | None:
+    """With which others it was asked for, and where among them it stands: {"id", "column"}."""
+    match (answer.meta or {}).get(GROUP):
+        case {"id": str(group), "column": int(column)}:
+            return {"id": group, "column": column}
+    return None  # also for what an imported file says instead
 
 
 async def own_chat(session: AsyncSession, user_id: str, chat_id: str) -> Chat:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from pagoda.workspace.chats.service import group_of
 from pagoda.workspace.generation.builder import AnswerBuilder, Event
 from pagoda.workspace.storage.tables import Message
 
@@ -100,6 +101,7 @@ def shown(message: Message) -> dict[str, Any]:
         "timing": message.timing,
         "error": message.error,
         "rating": message.rating,
+        "group": group_of(message),
         "follow_ups": (message.meta or {}).get("follow_ups", []),
         "created_at": message.created_at,
     }

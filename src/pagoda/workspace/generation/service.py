@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pagoda.workspace.accounts.principal import Principal
-from pagoda.workspace.chats.service import Chats
+from pagoda.workspace.chats.service import Chats, side_by_side
 from pagoda.workspace.errors import WorkspaceError, not_found
 from pagoda.workspace.files.attachments import sees
 from pagoda.workspace.generation.answering import Answering, Asked
@@ -74,8 +74,11 @@ class Generations:
         models: Sequence[str],
         params: Mapping[str, Any],
         filter_ids: Sequence[str] = (),
+        version_of: str | None = None,
     ) -> Started:
-        """Asks (`parts`), or answers the message `parent_id` again. Raises WorkspaceError."""
+        """Asks (`parts`), or answers the message `parent_id` again; `version_of`: in the place of this one of
+        several answers side by side. Raises WorkspaceError.
+        """
         resolved = await self._resolve(principal, models, params)
         with self._room_for(principal, len(models)):
             question = None
@@ -85,7 +88,9 @@ class Generations:
                 parent_id = question.id
             if parent_id is None:
                 raise WorkspaceError(400, "There is no message to answer.", param="parent_id")
-            answers = await self._chats.add_answers(principal.id, chat_id, parent_id, models)
+            answers = await self._chats.add_answers(
+                principal.id, chat_id, parent_id, models, version_of=version_of
+            )
             branch, _, _ = await self._chats.line(principal.id, chat_id, leaf_id=answers[0].id)
             runs = []
             for answer, found in zip(answers, resolved, strict=True):
@@ -143,7 +148,8 @@ class Generations:
                 for each in messages
             ]
             runs = []
-            for model, found in zip(models, resolved, strict=True):
+            places = side_by_side(len(models))
+            for model, found, meta in zip(models, resolved, places, strict=True):
                 answer = Message(
                     id=new_id(),
                     role="assistant",
@@ -151,7 +157,7 @@ class Generations:
                     status="streaming",
                     parts=[],
                     text="",
-                    meta={},
+                    meta=meta,
                 )
                 run = Run(new_id(), principal.id, answer, is_stored=False)
                 runs.append(self._begin(run, principal, found, branch, params, filter_ids))

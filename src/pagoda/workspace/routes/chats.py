@@ -11,7 +11,7 @@ from pagoda.workspace.chats.listing import PAGE, ChatFilter
 from pagoda.workspace.generation.run import shown as shown_message
 from pagoda.workspace.requests import SignedIn, workspace_of
 from pagoda.workspace.routes.bodies import Body, Done
-from pagoda.workspace.storage.tables import Chat
+from pagoda.workspace.storage.tables import Chat, Message
 
 router = APIRouter(prefix="/api", tags=["chats"])
 _LONGEST_TEXT = 2_000_000  #: characters
@@ -102,21 +102,23 @@ async def messages(
     before: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 30,
 ) -> dict[str, Any]:
-    """The last ones, or the last ones before the message `before`."""
+    """The last ones, or the last ones before the message `before`. beside: all answers side by side with the
+    last one, with the versions of each.
+    """
     workspace = workspace_of(request)
     found, siblings, more = await workspace.chats.line(
         principal.id, chat_id, leaf_id=leaf, before=before, limit=limit
     )
+    last = found[-1] if found and before is None else None
+    beside = [] if last is None else await workspace.chats.beside(principal.id, last)
     running = {run.message.id: run.id for run in workspace.generations.running(principal.id, chat_id)}
+
+    def placed(message: Message, siblings: list[str]) -> dict[str, Any]:
+        return {**shown_message(message), "siblings": siblings, "generation": running.get(message.id)}
+
     return {
-        "messages": [
-            {
-                **shown_message(message),
-                "siblings": siblings[message.id],
-                "generation": running.get(message.id),
-            }
-            for message in found
-        ],
+        "messages": [placed(message, siblings[message.id]) for message in found],
+        "beside": [placed(message, siblings[last.id]) for message in beside] if last else [],
         "more": more,
     }
 

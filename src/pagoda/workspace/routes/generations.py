@@ -47,7 +47,9 @@ Filters = Annotated[list[str], Field(max_length=100)]
 
 
 class Question(Body):
-    """parts None: answer the message `parent_id` again. continue_id: go on writing this answer instead."""
+    """parts None: answer the message `parent_id` again, `version_of` in the place of one of several answers
+    side by side. continue_id: go on writing this answer instead.
+    """
 
     parent_id: str | None = None
     parts: Parts | None = None
@@ -55,6 +57,7 @@ class Question(Body):
     params: dict[str, Any] = Field(default_factory=dict)
     filter_ids: Filters = Field(default_factory=list)
     continue_id: str | None = None
+    version_of: str | None = None
 
 
 class TemporaryMessage(Body):
@@ -87,6 +90,7 @@ async def generate(request: Request, principal: SignedIn, chat_id: str, body: Qu
         models=body.models,
         params=body.params,
         filter_ids=body.filter_ids,
+        version_of=body.version_of,
     )
     return {
         "question": None if started.question is None else shown_message(started.question),
