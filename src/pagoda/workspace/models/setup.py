@@ -47,6 +47,13 @@ class Setup:
         """PARAMETERS and "system" of an answer in a chat with these parameters."""
         return merged([*self.layers, chat])
 
+    def defaults(self) -> dict[str, Any]:
+        """PARAMETERS, and "thinking", of a chat that sets none. The system prompts are not for everybody."""
+        found = self.merged({})
+        found.pop("system", None)
+        thinking = found.pop("chat_template_kwargs", {}).get("enable_thinking")
+        return found | ({"thinking": thinking} if isinstance(thinking, bool) else {})
+
 
 def setup_of(rows: Sequence[Model]) -> Setup:
     """rows: of the model, then of the preset, as far as there are any."""

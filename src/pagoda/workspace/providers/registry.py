@@ -193,6 +193,7 @@ class Providers:
             "icon": next((each.icon for each in named if each.icon), ""),
             "context_length": model.context_length,
             "capabilities": sorted(setup.meta.get("capabilities") or model.capabilities),
+            "params": setup.defaults(),
             "connection": live.info.name if live is not None else entry.provider.id,
             "own": entry.is_own or (preset is not None and preset.owner_id == principal.id),
             "preset": preset is not None,

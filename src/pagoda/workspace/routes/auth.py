@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 
 from pagoda.workspace.errors import WorkspaceError
+from pagoda.workspace.files.attachments import MOST_FILES
 from pagoda.workspace.requests import (
     address_of,
     anyone,
@@ -58,6 +59,7 @@ async def config(request: Request) -> dict[str, Any]:
             "follow_up_generation": settings.follow_up_generation,
             "autocomplete_generation": settings.autocomplete_generation,
         },
+        "limits": {"file_bytes": workspace.files.limit, "files": MOST_FILES},
         "user": None if principal is None else principal.shown(),
     }
 

@@ -117,6 +117,7 @@ export const en = {
   'parameters.maxTokens': 'Longest answer',
   'parameters.maxTokens.hint': 'In tokens. Empty: as long as the context allows.',
   'parameters.default': 'Model’s default',
+  'parameters.default.of': 'Model’s default: {value}',
   'parameters.reset': 'Use the default',
   'parameters.resetAll': 'Reset all',
   'parameters.applies': 'Used from the next answer on.',

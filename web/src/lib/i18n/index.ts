@@ -1,6 +1,8 @@
 /** The languages of the page, and the function that fills their sentences. */
 
 import { en as page } from './en';
+import { en as asking } from './parts/asking.en';
+import { zh as askingZh } from './parts/asking.zh';
 import { en as functions } from './parts/functions.en';
 import { zh as functionsZh } from './parts/functions.zh';
 import { en as limits } from './parts/limits.en';
@@ -11,8 +13,8 @@ import { en as workspace } from './parts/workspace.en';
 import { zh as workspaceZh } from './parts/workspace.zh';
 import { zh as pageZh } from './zh';
 
-const en = { ...page, ...workspace, ...functions, ...limits, ...looks };
-const zh: Messages = { ...pageZh, ...workspaceZh, ...functionsZh, ...limitsZh, ...looksZh };
+const en = { ...page, ...workspace, ...asking, ...functions, ...limits, ...looks };
+const zh: Messages = { ...pageZh, ...workspaceZh, ...askingZh, ...functionsZh, ...limitsZh, ...looksZh };
 
 export type MessageKey = keyof typeof en;
 export type Message = string | { one: string; other: string };

@@ -120,6 +120,7 @@ export const zh: Translation<typeof en> = {
   'parameters.maxTokens': '回答长度上限',
   'parameters.maxTokens.hint': '以词元计。留空则由上下文长度决定。',
   'parameters.default': '模型默认值',
+  'parameters.default.of': '模型默认值：{value}',
   'parameters.reset': '恢复默认',
   'parameters.resetAll': '全部重置',
   'parameters.applies': '从下一次回答起生效。',

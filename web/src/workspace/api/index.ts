@@ -2,7 +2,7 @@
 
 import { call } from './request';
 import type {
-  Chat, ChatChanges, Config, Key, Me, MessagePage, Model, Params, Session, Started, TextPart,
+  AskedPart, Chat, ChatChanges, Config, Key, Me, MessagePage, Model, Params, Session, Started,
 } from './types';
 
 const id = encodeURIComponent;
@@ -58,7 +58,7 @@ export const deleteMessage = (message: string) => call<unknown>('DELETE', `api/m
 export interface Question {
   parent_id: string | null;
   /** null: answer the message `parent_id` again. */
-  parts: TextPart[] | null;
+  parts: AskedPart[] | null;
   models: string[];
   params: Params;
   /** Instead of all this: the answer to go on writing. */

@@ -40,10 +40,11 @@ export async function open(method: string, path: string, init: RequestInit = {})
   throw errorOf(response.status, await response.text().catch(() => ''));
 }
 
-/** Asks and gives the JSON of the answer. Throws ApiError. */
-export async function call<Result>(method: string, path: string, body?: unknown): Promise<Result> {
-  const init: RequestInit =
-    body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+/** Asks and gives the JSON of the answer. Throws ApiError, save for an abort, which is passed on. */
+export async function call<Result>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Result> {
+  const init: RequestInit = signal ? { signal } : {};
+  if (method !== 'GET' && body === undefined) init.keepalive = true; // done also where the page goes meanwhile
+  if (body !== undefined) Object.assign(init, { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
   const response = await open(method, path, init);
   try {
     return (await response.json()) as Result;

@@ -7,6 +7,8 @@ export interface Me {
   role: 'admin' | 'user' | 'pending';
   settings: Record<string, unknown>;
   permissions: Record<string, boolean>;
+  /** Nothing is served before a new password has been chosen. */
+  password_expired: boolean;
 }
 
 export interface Config {
@@ -19,6 +21,10 @@ export interface Config {
   /** False: everybody who comes is the one user of the house. */
   auth: boolean;
   default_models: string[];
+  /** What a model may make unasked; all off unless an administrator turned it on. */
+  features: { follow_up_generation: boolean; autocomplete_generation: boolean };
+  /** Of uploads: bytes of one file, files of one question. */
+  limits: { file_bytes: number; files: number };
   user: Me | null;
 }
 
@@ -30,14 +36,25 @@ export interface Model {
   state: 'ready' | 'loading' | 'unloaded' | 'error';
   error: string | null;
   description?: string | null;
+  /** What it is asked with where a chat says nothing. */
+  params?: Omit<Params, 'system'>;
 }
 
 /** What the reader asked of the models in one chat; what is absent is the model's own default. */
 export interface Params {
   system?: string;
+  /** Whether the model thinks before it answers, where it can do both. */
+  thinking?: boolean;
   temperature?: number;
   top_p?: number;
+  top_k?: number;
+  min_p?: number;
+  presence_penalty?: number;
+  frequency_penalty?: number;
+  repetition_penalty?: number;
   max_tokens?: number;
+  seed?: number;
+  stop?: string[];
 }
 
 export interface Chat {
@@ -71,11 +88,27 @@ export interface ToolCallPart {
   arguments: string;
   result?: unknown;
 }
+/** A file of the asker's, or, with an address instead, one that a function made. */
+export interface FilePart {
+  type: 'file';
+  file_id: string | null;
+  name?: string;
+  /** As the first model that was asked counts them; null where it cannot. */
+  tokens?: number | null;
+  url?: string | null;
+}
+export interface ImagePart {
+  type: 'image';
+  file_id: string;
+  name?: string;
+}
 /** A part of a kind that this page does not know is passed over. */
 export interface OtherPart {
-  type: 'image' | 'file' | 'status' | 'source' | 'embed';
+  type: 'status' | 'source' | 'embed';
 }
-export type Part = TextPart | ReasoningPart | ToolCallPart | OtherPart;
+export type Part = TextPart | ReasoningPart | ToolCallPart | FilePart | ImagePart | OtherPart;
+/** What a question is made of. */
+export type AskedPart = TextPart | FilePart | ImagePart;
 
 export interface Usage {
   prompt_tokens?: number;
@@ -117,6 +150,8 @@ export interface Message {
   timing: Timing | null;
   error: Fault | null;
   rating: 1 | -1 | null;
+  /** Questions that might come next, where a model made some. */
+  follow_ups?: string[];
   created_at: number;
 }
 

@@ -13,7 +13,11 @@ export class Choices {
   private saving: ReturnType<typeof setTimeout> | undefined;
 
   readonly models: string[] = $derived.by(() => this.usable());
-  readonly params: Params = $derived.by(() => this.talk.chat?.params ?? this.newParams);
+  readonly params: Params = $derived.by(() => {
+    // What was set before an administrator took the permission away would be refused.
+    if (!this.session.may('chat.params')) return {};
+    return this.talk.chat?.params ?? this.newParams;
+  });
   readonly changed: boolean = $derived(Object.keys(this.params).length > 0);
 
   constructor(
@@ -32,7 +36,7 @@ export class Choices {
   /** Takes values; undefined and empty ones give the choice back to the model. Kept on the server a moment later. */
   setParams(values: { [Name in keyof Params]?: Params[Name] | undefined }): void {
     const merged = Object.entries({ ...this.params, ...values });
-    const params = Object.fromEntries(merged.filter(([, value]) => value !== undefined && value !== '')) as Params;
+    const params = Object.fromEntries(merged.filter(([, value]) => value !== undefined && value !== '' && !isEmptyList(value))) as Params;
     const { chat } = this.talk;
     if (!chat) {
       this.newParams = params;
@@ -45,6 +49,11 @@ export class Choices {
     }, SAVE_AFTER_MS);
   }
 
+  /** All choices go back to the models. */
+  resetParams(): void {
+    this.setParams(Object.fromEntries(Object.keys(this.params).map((name) => [name, undefined])));
+  }
+
   private usable(): string[] {
     return this.all.usable(this.talk.chat?.models ?? this.newModels, this.session.config?.default_models ?? []);
   }
@@ -55,3 +64,5 @@ export class Choices {
     this.newModels = [];
   }
 }
+
+const isEmptyList = (value: unknown): boolean => Array.isArray(value) && value.length === 0;

@@ -1,6 +1,14 @@
 /** What was begun and not sent, for each chat, in this browser. */
 
+import type { UploadedFile } from '../api/asking';
+
 const PREFIX = 'pagoda.draft.';
+
+export type KeptFile = Pick<UploadedFile, 'id' | 'name' | 'media_type' | 'size'>;
+export interface Draft {
+  text: string;
+  files: KeptFile[];
+}
 
 export class Drafts {
   /** owner: whose drafts; storage: null where the browser keeps nothing. */
@@ -9,14 +17,19 @@ export class Drafts {
     private readonly owner: string,
   ) {}
 
-  read(chat: string | null): string {
-    return this.storage?.getItem(this.key(chat)) ?? '';
+  read(chat: string | null): Draft {
+    try {
+      const { text, files } = JSON.parse(this.storage?.getItem(this.key(chat)) ?? '{}') as Partial<Draft>;
+      return { text: typeof text === 'string' ? text : '', files: Array.isArray(files) ? files : [] };
+    } catch {
+      return { text: '', files: [] }; // written by something else
+    }
   }
 
-  write(chat: string | null, text: string): void {
+  write(chat: string | null, { text, files }: Draft): void {
     try {
-      if (text === '') this.storage?.removeItem(this.key(chat));
-      else this.storage?.setItem(this.key(chat), text);
+      if (text === '' && files.length === 0) this.storage?.removeItem(this.key(chat));
+      else this.storage?.setItem(this.key(chat), JSON.stringify({ text, files }));
     } catch (error) {
       console.info('Pagoda: drafts are not kept.', error); // a full storage: the page works on
     }

@@ -1,6 +1,6 @@
 /** One reducer for an answer that arrives, whether watched from its beginning or come back to. */
 
-import type { GenerationEvent, Live, Part, PlacedMessage } from '../api/types';
+import type { GenerationEvent, Live, Message, Part, PlacedMessage } from '../api/types';
 
 /** A message, and while it is written the engine's figures so far. */
 export type ShownMessage = PlacedMessage & { live?: Live | undefined };
@@ -12,7 +12,7 @@ export type ShownMessage = PlacedMessage & { live?: Live | undefined };
 export function reduce(message: ShownMessage, event: GenerationEvent): ShownMessage {
   switch (event.type) {
     case 'start':
-      return { ...message, ...event.message, live: undefined };
+      return { ...message, ...inPlace(message, event.message), live: undefined };
     case 'delta': {
       const part = message.parts[event.part];
       const before = part && 'text' in part && part.type === event.kind ? part : { type: event.kind, text: '' };
@@ -26,10 +26,15 @@ export function reduce(message: ShownMessage, event: GenerationEvent): ShownMess
       return { ...message, live: event };
     case 'done':
     case 'failed':
-      return { ...message, ...event.message, generation: null, live: undefined };
+      return { ...message, ...inPlace(message, event.message), generation: null, live: undefined };
     default:
       return message;
   }
+}
+
+/** A message that came with an event, in its place in the tree, which the server does not know of a temporary chat's. */
+function inPlace({ chat_id, parent_id, created_at }: ShownMessage, told: Message): Message {
+  return { ...told, chat_id, parent_id, created_at };
 }
 
 function withPart(parts: readonly Part[], index: number, part: Part): Part[] {

@@ -6,7 +6,7 @@ import * as api from '../api';
 import { ApiError } from '../api/request';
 import type { Config, Me } from '../api/types';
 
-export type SessionState = 'loading' | 'unreachable' | 'setup' | 'visitor' | 'pending' | 'user';
+export type SessionState = 'loading' | 'unreachable' | 'setup' | 'visitor' | 'pending' | 'expired' | 'user';
 
 export class Session {
   config: Config | null = $state.raw(null);
@@ -16,7 +16,10 @@ export class Session {
 
   readonly state: SessionState = $derived.by(() => {
     if (!this.config) return this.failed ? 'unreachable' : 'loading';
-    if (this.user) return this.user.role === 'pending' ? 'pending' : 'user';
+    if (this.user) {
+      if (this.user.role === 'pending') return 'pending';
+      return this.user.password_expired ? 'expired' : 'user';
+    }
     return this.config.setup_required ? 'setup' : 'visitor';
   });
 

@@ -3,8 +3,10 @@
 import { nextFrame } from '../../lib/state/frame';
 import * as api from '../api';
 import { ApiError } from '../api/request';
-import type { Chat, GenerationEvent, Params, TextPart } from '../api/types';
-import { isRunning, reduce, type ShownMessage } from './events';
+import { deleteFile } from '../api/asking';
+import type { AskedPart, Chat, GenerationEvent, Params } from '../api/types';
+import { isRunning, reduce, textOf, type ShownMessage } from './events';
+import { StoredChat, TemporaryChat, type ChatSource } from './sources';
 import { askedTogether, begun } from './tree';
 import { watch } from './watch';
 
@@ -19,32 +21,41 @@ export interface TalkEvents {
 }
 
 export class Talk {
+  /** null for a new and for a temporary chat. */
   chat: Chat | null = $state.raw(null);
+  /** Nothing of this chat is kept: it ends when it is left. */
+  temporary: boolean = $state(false);
   branch: ShownMessage[] = $state.raw([]);
   /** The last answer and those asked for together with it; empty where there is one alone. */
   columns: ShownMessage[] = $state.raw([]);
   state: 'new' | 'loading' | 'ready' | 'gone' | 'failed' = $state('new');
   more: boolean = $state(false);
-  /** The question on its way to the server. */
+  /** The question on its way to the server: its words, or the names of its files. */
   sending: string | null = $state(null);
   broken: boolean = $state(false);
 
   readonly running: boolean = $derived(this.branch.some(isRunning) || this.columns.some(isRunning));
   /** There is something to stop: an answer, or a question on its way. */
   readonly busy: boolean = $derived(this.running || this.sending !== null);
+  /** An answer that ended early can be gone on with. */
+  readonly goesOn: boolean = $derived(!this.temporary);
 
   private readonly watched = new Map<string, AbortController>();
   private waiting: { message: string; event: GenerationEvent }[] = [];
   private frame: (() => void) | null = null;
   private opened = 0;
   private stopping = false;
+  private source: ChatSource | null = null;
 
   constructor(private readonly told: TalkEvents) {}
 
   /** Opens a chat, or the place where a new one begins. */
   async open(id: string | null): Promise<void> {
     const turn = ++this.opened;
+    this.forget();
     this.leave();
+    this.temporary = false;
+    this.source = id === null ? null : new StoredChat(id);
     this.chat = null;
     this.branch = [];
     this.columns = [];
@@ -87,20 +98,29 @@ export class Talk {
     const first = this.branch[0];
     const last = this.branch.at(-1);
     if (!first || !last) return;
-    const page = await api.getMessages(first.chat_id, { leaf: last.id, before: first.id, limit: MORE });
-    if (this.branch[0]?.id !== first.id) return; // the reader went on meanwhile
+    const page = await this.source?.page({ leaf: last.id, before: first.id, limit: MORE });
+    if (!page || this.branch[0]?.id !== first.id) return; // the reader went on meanwhile
     this.branch = [...page.messages, ...this.branch];
     this.more = page.more;
   }
 
-  /** Asks. `parent`: the message that the question follows; undefined for the end of the branch. */
-  async ask(text: string, models: string[], params: Params, parent?: string | null): Promise<Chat> {
-    this.sending = text;
+  /** What is asked next leaves nothing behind, or is kept as usual. For a chat that has not begun. */
+  setTemporary(temporary: boolean): void {
+    this.temporary = temporary;
+    this.source = temporary ? new TemporaryChat() : null;
+  }
+
+  /**
+   * Asks. `parent`: the message that the question follows; undefined for the end of the branch. Gives the chat that was
+   * asked in; null for a temporary one.
+   */
+  async ask(parts: AskedPart[], models: string[], params: Params, parent?: string | null): Promise<Chat | null> {
+    this.sending = textOf({ parts }) || parts.flatMap((part) => ('name' in part && part.name) || []).join(', ');
     this.stopping = false;
     try {
-      const chat = this.chat ?? (await api.createChat({ models, params }));
+      const chat = this.temporary ? null : (this.chat ?? (await api.createChat({ models, params })));
+      if (chat && this.chat?.id !== chat.id) this.source = new StoredChat(chat.id);
       const after = parent === undefined ? (this.branch.at(-1)?.id ?? null) : parent;
-      const parts: TextPart[] = [{ type: 'text', text }];
       await this.generate(chat, { parent_id: after, parts, models, params });
       return chat;
     } finally {
@@ -110,13 +130,12 @@ export class Talk {
 
   /** Another answer to the question that this one answers. */
   async regenerate(answer: ShownMessage, params: Params): Promise<void> {
-    if (!this.chat || answer.parent_id === null || !answer.model) return;
+    if (answer.parent_id === null || !answer.model) return;
     await this.generate(this.chat, { parent_id: answer.parent_id, parts: null, models: [answer.model], params });
   }
 
   /** Goes on writing an answer that was stopped, or that reached its limit. */
   async goOn(answer: ShownMessage, params: Params): Promise<void> {
-    if (!this.chat) return;
     await this.generate(this.chat, { parent_id: null, parts: null, models: [], params, continue_id: answer.id });
   }
 
@@ -129,32 +148,33 @@ export class Talk {
 
   /** Shows another version of a message, with what followed it. */
   async goTo(message: string): Promise<void> {
-    if (!this.chat) return;
-    const chat = this.chat;
-    const limit = Math.max(PAGE, this.branch.length);
-    const page = await api.getMessages(chat.id, { leaf: message, limit });
+    const page = await this.source?.page({ leaf: message, limit: Math.max(PAGE, this.branch.length) });
+    const leaf = page?.messages.at(-1)?.id;
+    if (!page || leaf === undefined) return;
     this.show(page.messages, page.more);
-    const leaf = page.messages.at(-1)?.id;
-    if (leaf) this.chat = await api.changeChat(chat.id, { leaf_id: leaf });
+    await this.goOnFrom(leaf);
   }
 
   /** Goes on with one of the answers side by side. */
   async choose(answer: ShownMessage): Promise<void> {
-    if (!this.chat) return;
     this.branch = [...this.branch.slice(0, -1), answer];
-    this.chat = await api.changeChat(this.chat.id, { leaf_id: answer.id });
+    await this.goOnFrom(answer.id);
   }
 
   async rate(message: ShownMessage, rating: 1 | -1 | null): Promise<void> {
-    await api.rateMessage(message.id, rating);
+    await this.source?.rate(message.id, rating);
     this.update(message.id, (each) => ({ ...each, rating }));
   }
 
   async delete(message: ShownMessage): Promise<void> {
-    if (!this.chat) return;
-    await api.deleteMessage(message.id);
-    const page = await api.getMessages(this.chat.id, { limit: PAGE });
-    this.show(page.messages, page.more);
+    await this.source?.delete(message.id);
+    const page = await this.source?.page({ limit: PAGE });
+    if (page) this.show(page.messages, page.more);
+  }
+
+  /** Questions that might come next have been made for an answer. */
+  takeFollowUps(message: string, followUps: string[]): void {
+    this.update(message, (each) => ({ ...each, follow_ups: followUps }));
   }
 
   /** Changes models, parameters or title of the open chat. */
@@ -175,10 +195,28 @@ export class Talk {
     this.broken = false;
   }
 
-  private async generate(chat: Chat, question: api.Question): Promise<void> {
+  /** Gives up a temporary chat: its answers are stopped, its files deleted, also where the page is about to go. */
+  forget(): void {
+    if (!(this.source instanceof TemporaryChat)) return;
+    const { files } = this.source;
+    this.source = null;
+    const runs = new Set([...this.branch, ...this.columns].filter(isRunning).flatMap((each) => each.generation ?? []));
+    // What fails here is gone already, or goes with the house's old files.
+    const report = (error: unknown): void => console.info('Pagoda: a temporary chat left something.', error);
+    for (const run of runs) api.stopGeneration(run).catch(report);
+    for (const file of files) deleteFile(file).catch(report);
+  }
+
+  private async goOnFrom(leaf: string): Promise<void> {
+    const { chat } = this;
+    await this.source?.showTo(leaf);
+    if (chat && this.chat?.id === chat.id) this.chat = { ...this.chat, leaf_id: leaf };
+  }
+
+  private async generate(chat: Chat | null, question: api.Question): Promise<void> {
     const turn = this.opened;
-    const started = await api.generate(chat.id, question);
-    if (turn !== this.opened) return; // the reader has gone elsewhere; the answer is written all the same
+    const started = await this.source?.generate(question);
+    if (!started || turn !== this.opened) return; // the reader has gone elsewhere; the answer is written all the same
     const { branch, answers } = begun(this.branch, started);
     this.branch = branch;
     this.columns = answers.length > 1 ? answers : [];
@@ -205,11 +243,11 @@ export class Talk {
   /** The versions of the last answer, where several models were asked together. */
   private async findColumns(): Promise<void> {
     const last = this.branch.at(-1);
-    const chat = this.chat?.id ?? last?.chat_id;
-    if (!chat || last?.role !== 'assistant' || last.siblings.length < 2) return;
+    const { source } = this;
+    if (!source || last?.role !== 'assistant' || last.siblings.length < 2) return;
     const turn = this.opened;
     const pages = await Promise.all(
-      last.siblings.map((id) => (id === last.id ? [last] : api.getMessages(chat, { leaf: id, limit: 1 }).then((page) => page.messages))),
+      last.siblings.map((id) => (id === last.id ? [last] : source.page({ leaf: id, limit: 1 }).then((page) => page.messages))),
     );
     if (turn !== this.opened || this.branch.at(-1)?.id !== last.id) return;
     // A version with something after it is no leaf: it was gone on with, and is not shown beside this one.
@@ -268,10 +306,14 @@ export class Talk {
   }
 
   private update(id: string, change: (message: ShownMessage) => ShownMessage): void {
+    const before = [...this.branch, ...this.columns].find((each) => each.id === id);
+    if (!before) return;
+    const after = change(before);
     const changed = (messages: ShownMessage[]): ShownMessage[] =>
-      messages.some((each) => each.id === id) ? messages.map((each) => (each.id === id ? change(each) : each)) : messages;
+      messages.some((each) => each.id === id) ? messages.map((each) => (each.id === id ? after : each)) : messages;
     this.branch = changed(this.branch);
     this.columns = changed(this.columns);
+    this.source?.note(after);
   }
 
   /** The list of chats learns the chat's title and time. */

@@ -15,6 +15,7 @@ import { sentenceOf } from './faults';
 import { Models } from './models.svelte';
 import { Neighbours } from './neighbours';
 import { Notices } from './notices.svelte';
+import { Prompts } from './prompts.svelte';
 import { Session } from './session.svelte';
 import { TabEvents } from './tab-events.svelte';
 import { Talk } from './talk.svelte';
@@ -27,6 +28,7 @@ export interface Workspace {
   readonly chats: ChatList;
   readonly models: Models;
   readonly talk: Talk;
+  readonly prompts: Prompts;
   readonly choices: Choices;
   readonly view: View;
   readonly neighbours: Neighbours;
@@ -77,6 +79,7 @@ export function provideWorkspace(): Workspace {
     chats,
     models,
     talk,
+    prompts: new Prompts(),
     choices: new Choices(talk, models, session, fault),
     view,
     neighbours,
