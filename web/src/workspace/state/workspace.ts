@@ -67,6 +67,7 @@ export function provideWorkspace(): Workspace {
   const notices = new Notices();
   const tabEvents = new TabEvents({ onended: () => session.ended(), busy: () => talk.busy });
   tabEvents.on('notification', ({ level, text }) => notices.add(level, text));
+  tabEvents.on('follow_ups', ({ message_id, follow_ups }) => talk.takeFollowUps(message_id, follow_ups));
   const attempt = (act: () => Promise<unknown>): void => {
     view.fault = null;
     act().catch(fault);
