@@ -3,7 +3,7 @@
 import { call, open } from '../api/request';
 import type {
   AdminFunction, AdminModel, AuditPage, Connection, ConnectionTest, ConnectionValues, Group, GroupList, GroupValues, Invitation, ModelSettings,
-  NewUser, Role, Setting, SettingValue, Usage, User, UserChanges, UserPage, Valves,
+  NewUser, Preset, PresetValues, Role, Setting, SettingValue, Usage, User, UserChanges, UserPage, Valves,
 } from './types';
 
 const id = encodeURIComponent;
@@ -39,12 +39,22 @@ export const changeSettings = (values: Record<string, SettingValue>) => call<unk
 
 export const listAudit = (where: { action?: string; cursor?: string | null }) => call<AuditPage>('GET', `api/admin/audit${query(where)}`);
 
-export const listConnections = async () => (await call<{ connections: Connection[] }>('GET', 'api/admin/connections')).connections;
-export const createConnection = (values: ConnectionValues) => call<Connection>('POST', 'api/admin/connections', values);
-export const changeConnection = (connection: string, values: ConnectionValues) =>
-  call<Connection>('PATCH', `api/admin/connections/${id(connection)}`, values);
-export const deleteConnection = (connection: string) => call<unknown>('DELETE', `api/admin/connections/${id(connection)}`);
-export const testConnection = (connection: string) => call<ConnectionTest>('POST', `api/admin/connections/${id(connection)}/test`);
+/** Connections of the house, or the reader's own. */
+export function connectionsAt(base: 'api/admin/connections' | 'api/connections') {
+  const at = (connection: string): string => `${base}/${id(connection)}`;
+  return {
+    list: async () => (await call<{ connections: Connection[] }>('GET', base)).connections,
+    create: (values: ConnectionValues) => call<Connection>('POST', base, values),
+    change: (connection: string, values: ConnectionValues) => call<Connection>('PATCH', at(connection), values),
+    remove: (connection: string) => call<unknown>('DELETE', at(connection)),
+    test: (connection: string) => call<ConnectionTest>('POST', `${at(connection)}/test`),
+  };
+}
+
+export const listPresets = async () => (await call<{ presets: Preset[] }>('GET', 'api/presets')).presets;
+export const createPreset = (values: PresetValues) => call<Preset>('POST', 'api/presets', values);
+export const changePreset = (preset: string, values: Partial<PresetValues>) => call<Preset>('PATCH', `api/presets/${id(preset)}`, values);
+export const deletePreset = (preset: string) => call<unknown>('DELETE', `api/presets/${id(preset)}`);
 
 /** Ids of models may hold slashes, which stay in the path. */
 const path = (model: string): string => model.split('/').map(id).join('/');

@@ -163,6 +163,14 @@ export interface AdminModel extends ModelSettings {
   error: string | null;
 }
 
+export interface Preset extends ModelSettings {
+  id: string;
+  base_id: string;
+  owner_id: string | null;
+}
+/** Only administrators say who else sees a preset. */
+export type PresetValues = Partial<ModelSettings> & { base_id: string };
+
 export interface AdminFunction {
   id: string;
   type: 'filter' | 'pipe' | 'action' | (string & {});

@@ -38,6 +38,9 @@ export interface Model {
   description?: string | null;
   /** What it is asked with where a chat says nothing. */
   params?: Omit<Params, 'system'>;
+  preset?: boolean;
+  /** The model that a preset is made of. */
+  base_id?: string | null;
 }
 
 /** What the reader asked of the models in one chat; what is absent is the model's own default. */

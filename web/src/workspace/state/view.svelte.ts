@@ -3,7 +3,7 @@
 import type { MessageKey } from '../../lib/i18n';
 
 /** Dialogs by the names that ui/Dialogs.svelte knows. */
-export type DialogName = 'account' | 'shortcuts' | 'prompts';
+export type DialogName = 'account' | 'presets' | 'prompts' | 'shortcuts';
 
 export interface Confirmation {
   title: string;

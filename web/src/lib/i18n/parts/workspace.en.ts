@@ -116,6 +116,8 @@ export const en = {
   'account.profile': 'Account',
   'account.sessions': 'Sessions',
   'account.keys': 'API keys',
+  'account.presets': 'Presets',
+  'account.connections': 'Connections',
   'account.name': 'Name',
   'account.save': 'Save',
   'account.saved': 'Saved.',

@@ -119,6 +119,8 @@ export const zh: Translation<typeof en> = {
   'account.profile': '账号',
   'account.sessions': '登录设备',
   'account.keys': 'API 密钥',
+  'account.presets': '模型预设',
+  'account.connections': '我的连接',
   'account.name': '名字',
   'account.save': '保存',
   'account.saved': '已保存。',
