@@ -99,8 +99,11 @@ def as_provider_error(error: Exception) -> ProviderError | None:
     """An error of the API in the workspace's words."""
     if not isinstance(error, ApiError):
         return None
-    kinds = {503: "overloaded", 404: "refused", 400: "refused"}
-    return ProviderError(error.message, error.status_code, kinds.get(error.status_code, "failed"))
+    kinds = {503: "overloaded", 429: "overloaded", 404: "refused", 400: "refused"}
+    kind = kinds.get(error.status_code, "failed")
+    if kind == "refused" and "maximum context length" in error.message:
+        kind = "too_long"
+    return ProviderError(error.message, error.status_code, kind)
 
 
 def _writes(model: ServedModel) -> bool:

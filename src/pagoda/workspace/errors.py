@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 
 class WorkspaceError(Exception):
-    """A request that cannot be served. param: the field at fault. headers: for the response."""
+    """A request that cannot be served. param: the field at fault. headers: for the response.
+
+    code: names the sentence, so that the page can say it in its reader's language, with `values` in it.
+    """
 
     def __init__(
         self,
@@ -16,23 +21,34 @@ class WorkspaceError(Exception):
         *,
         kind: str = "invalid_request",
         param: str | None = None,
+        code: str | None = None,
+        values: Mapping[str, str | int] | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.kind = kind
         self.param = param
+        self.code = code
+        self.values = dict(values or {})
         self.headers = headers
 
     def body(self) -> dict[str, object]:
         """As the API writes errors."""
-        error = {"message": str(self), "type": self.kind, "param": self.param, "code": self.status}
-        return {"error": error}
+        error = {
+            "message": str(self),
+            "type": self.kind,
+            "param": self.param,
+            "code": self.code or self.status,
+        }
+        return {"error": error | ({"values": self.values} if self.values else {})}
 
 
 def not_found(what: str) -> WorkspaceError:
     """404 for what is not there, or is not the asker's: nobody learns which."""
-    return WorkspaceError(404, f"There is no such {what}.", kind="not_found")
+    return WorkspaceError(
+        404, f"There is no such {what}.", kind="not_found", code=f"no_{what.replace(' ', '_')}"
+    )
 
 
 def install_error_handler(app: FastAPI) -> None:

@@ -104,7 +104,9 @@ async def signed_in(request: Request) -> Principal:
     """Somebody who may use the house."""
     found = await known(request)
     if found.role == "pending":
-        raise WorkspaceError(403, "An administrator has to approve this account first.", kind="permission")
+        raise WorkspaceError(
+            403, "An administrator has to approve this account first.", kind="permission", code="pending"
+        )
     if found.password_expired:
         raise WorkspaceError(403, "Choose a password of your own first.", kind="password_expired")
     return found
@@ -113,7 +115,7 @@ async def signed_in(request: Request) -> Principal:
 async def administrator(request: Request) -> Principal:
     found = await signed_in(request)
     if not found.is_admin:
-        raise WorkspaceError(403, "Only administrators may do this.", kind="permission")
+        raise WorkspaceError(403, "Only administrators may do this.", kind="permission", code="admins_only")
     return found
 
 

@@ -88,7 +88,11 @@ class Invitations:
                 raise _no_good()
             if row.email not in (None, email):
                 raise WorkspaceError(
-                    403, "This invitation is for another e-mail address.", kind="permission", param="email"
+                    403,
+                    "This invitation is for another e-mail address.",
+                    kind="permission",
+                    param="email",
+                    code="invitation_email",
                 )
             user = User(name=name, email=email, password_hash=hashed, role=row.role)
             session.add(user)

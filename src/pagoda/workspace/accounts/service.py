@@ -92,7 +92,9 @@ class Accounts:
         async with self._db.write() as session:
             await self._db.take_turns(session, "setup")
             if await session.scalar(_WITH_PASSWORD.limit(1)) is not None:
-                raise WorkspaceError(409, "An administrator exists already; sign in.", kind="conflict")
+                raise WorkspaceError(
+                    409, "An administrator exists already; sign in.", kind="conflict", code="set_up"
+                )
             user = await session.scalar(select(User).where(User.email == ONLY_USER))
             if user is None:
                 user = User(role="admin")

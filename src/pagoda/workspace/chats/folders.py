@@ -88,7 +88,12 @@ async def _set(session: AsyncSession, folder: Folder, values: Mapping[str, Any])
         )
         parents: dict[str, str | None] = {row.id: row.parent_id for row in rows}
     if folder.id is None and len(parents) >= MOST_FOLDERS:
-        raise WorkspaceError(400, f"There are {MOST_FOLDERS} folders already.")
+        raise WorkspaceError(
+            400,
+            f"There are {MOST_FOLDERS} folders already.",
+            code="most_folders",
+            values={"count": MOST_FOLDERS},
+        )
     if folder.parent_id is not None and folder.parent_id not in parents:
         raise not_found("folder")
     _check_tree(parents, folder)
@@ -99,10 +104,18 @@ def _check_tree(parents: Mapping[str, str | None], folder: Folder) -> None:
     above, depth = folder.parent_id, 1
     while above is not None:
         if above == folder.id:
-            raise WorkspaceError(400, "A folder cannot lie inside itself.", param="parent_id")
+            raise WorkspaceError(
+                400, "A folder cannot lie inside itself.", param="parent_id", code="folder_in_itself"
+            )
         above, depth = parents.get(above), depth + 1
     below, level = 0, {folder.id} if folder.id is not None else set()
     while level := {child for child, parent in parents.items() if parent in level}:
         below += 1
     if depth + below > DEEPEST:
-        raise WorkspaceError(400, f"Folders lie at most {DEEPEST} deep.", param="parent_id")
+        raise WorkspaceError(
+            400,
+            f"Folders lie at most {DEEPEST} deep.",
+            param="parent_id",
+            code="folders_deep",
+            values={"count": DEEPEST},
+        )

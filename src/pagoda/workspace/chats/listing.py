@@ -107,9 +107,21 @@ def cleaned_tags(tags: Iterable[str]) -> list[str]:
     """Without blanks at their ends, each once, in order. Raises WorkspaceError 400."""
     wanted = sorted({" ".join(tag.split()) for tag in tags} - {""})
     if len(wanted) > MOST_TAGS:
-        raise WorkspaceError(400, f"A chat has at most {MOST_TAGS} tags.", param="tags")
+        raise WorkspaceError(
+            400,
+            f"A chat has at most {MOST_TAGS} tags.",
+            param="tags",
+            code="most_tags",
+            values={"count": MOST_TAGS},
+        )
     if any(len(tag) > LONGEST_TAG for tag in wanted):
-        raise WorkspaceError(400, f"A tag has at most {LONGEST_TAG} characters.", param="tags")
+        raise WorkspaceError(
+            400,
+            f"A tag has at most {LONGEST_TAG} characters.",
+            param="tags",
+            code="tag_length",
+            values={"count": LONGEST_TAG},
+        )
     return wanted
 
 

@@ -49,7 +49,12 @@ class Prompts:
             async with self._db.write() as session:
                 mine = await session.scalars(select(Prompt.id).where(Prompt.user_id == user_id))
                 if len(mine.all()) >= MOST_PROMPTS:
-                    raise WorkspaceError(400, f"There are {MOST_PROMPTS} prompts already.")
+                    raise WorkspaceError(
+                        400,
+                        f"There are {MOST_PROMPTS} prompts already.",
+                        code="most_prompts",
+                        values={"count": MOST_PROMPTS},
+                    )
                 session.add(prompt)
         except IntegrityError as error:
             raise _taken(prompt.command) from error
@@ -112,11 +117,19 @@ def _set(prompt: Prompt, values: Mapping[str, Any]) -> None:
         prompt.command = str(values["command"]).strip().removeprefix("/").lower()
         if not _COMMAND.fullmatch(prompt.command):
             raise WorkspaceError(
-                400, "A command is 1 to 50 letters, digits, hyphens or underscores.", param="command"
+                400,
+                "A command is 1 to 50 letters, digits, hyphens or underscores.",
+                param="command",
+                code="command_form",
             )
 
 
 def _taken(command: str) -> WorkspaceError:
     return WorkspaceError(
-        409, f"You have a prompt /{command.removeprefix('/')} already.", kind="conflict", param="command"
+        409,
+        f"You have a prompt /{command.removeprefix('/')} already.",
+        kind="conflict",
+        param="command",
+        code="command_taken",
+        values={"command": command.removeprefix("/")},
     )

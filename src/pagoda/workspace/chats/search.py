@@ -123,7 +123,13 @@ class Search:
         for a query that is too long.
         """
         if len(query) > LONGEST_QUERY:
-            raise WorkspaceError(400, f"Search for at most {LONGEST_QUERY} characters.", param="q")
+            raise WorkspaceError(
+                400,
+                f"Search for at most {LONGEST_QUERY} characters.",
+                param="q",
+                code="query_length",
+                values={"count": LONGEST_QUERY},
+            )
         phrases = parse_query(query)
         if not phrases:
             return []

@@ -213,7 +213,9 @@ class Chats:
                 raise not_found("message")
             await own_chat(session, user_id, message.chat_id)
             if message.status == "streaming":
-                raise WorkspaceError(409, "This answer is still being written.", kind="conflict")
+                raise WorkspaceError(
+                    409, "This answer is still being written.", kind="conflict", code="being_written"
+                )
             others = [part for part in message.parts if part["type"] != "text"]
             place = next((i for i, part in enumerate(message.parts) if part["type"] == "text"), len(others))
             message.parts = [

@@ -45,7 +45,9 @@ class Sharing:
         async with self._db.write() as session:
             chat = await own_chat(session, user_id, chat_id)
             if chat.leaf_id is None:
-                raise WorkspaceError(400, "There is nothing in this chat to share yet.")
+                raise WorkspaceError(
+                    400, "There is nothing in this chat to share yet.", code="nothing_to_share"
+                )
             chat.share_id = chat.share_id or new_id()
             chat.meta = {**chat.meta, SHARED_LEAF: chat.leaf_id, _SHARED_AT: now_ms()}
         return chat.share_id

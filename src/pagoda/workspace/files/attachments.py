@@ -29,7 +29,13 @@ class Attachments:
         """
         wanted = [part["file_id"] for part in parts if part["type"] in ATTACHED]
         if len(wanted) > MOST_FILES:
-            raise WorkspaceError(400, f"Attach at most {MOST_FILES} files to a question.", param="parts")
+            raise WorkspaceError(
+                400,
+                f"Attach at most {MOST_FILES} files to a question.",
+                param="parts",
+                code="most_files",
+                values={"count": MOST_FILES},
+            )
         found = await self._files.attached(principal.id, wanted) if wanted else {}
         kept: list[dict[str, Any]] = []
         for part in parts:
@@ -42,7 +48,13 @@ class Attachments:
             if file.text is None:
                 for model in models:
                     if not sees(model):
-                        raise WorkspaceError(400, f"{model.id} does not see pictures.", param="models")
+                        raise WorkspaceError(
+                            400,
+                            f"{model.id} does not see pictures.",
+                            param="models",
+                            code="no_vision",
+                            values={"model": model.id},
+                        )
                 kept.append({"type": "image", "file_id": file.id, "name": file.name})
                 continue
             first = models[0]

@@ -22,9 +22,9 @@ def text_of_docx(path: Path) -> str:
     try:
         with ZipFile(path) as archive:
             if _DOCUMENT not in archive.namelist():
-                raise RefusedError("This file is an archive, but not a DOCX.")
+                raise RefusedError("This file is an archive, but not a DOCX.", "docx_none")
             if archive.getinfo(_DOCUMENT).flag_bits & 1:
-                raise RefusedError("This DOCX is locked with a password.")
+                raise RefusedError("This DOCX is locked with a password.", "docx_locked")
             return _read(archive)
     except (
         BadZipFile,
@@ -35,11 +35,11 @@ def text_of_docx(path: Path) -> str:
         ParseError,
         ValueError,
     ) as error:
-        raise RefusedError(_DAMAGED) from error
+        raise RefusedError(_DAMAGED, "docx_damaged") from error
     except Exception as error:
         # zlib's and lzma's errors have no common ancestor.
         if type(error).__module__ in ("zlib", "_lzma"):
-            raise RefusedError(_DAMAGED) from error
+            raise RefusedError(_DAMAGED, "docx_damaged") from error
         raise
 
 
@@ -52,9 +52,15 @@ def _read(archive: ZipFile) -> str:
         while piece := file.read(_PIECE):
             seen += len(piece)
             if seen > LARGEST_XML:
-                raise RefusedError(f"This DOCX unpacks to more than {LARGEST_XML // 1_000_000} MB.")
+                raise RefusedError(
+                    f"This DOCX unpacks to more than {LARGEST_XML // 1_000_000} MB.",
+                    "docx_large",
+                    megabytes=LARGEST_XML // 1_000_000,
+                )
             if b"<!DOCTYPE" in piece:
-                raise RefusedError(_DAMAGED)  # Word writes none; entities could make it grow without end
+                raise RefusedError(
+                    _DAMAGED, "docx_damaged"
+                )  # Word writes none; entities could make it grow without end
             parser.feed(piece)
             for event, element in cast(Iterator[tuple[str, Element]], parser.read_events()):
                 text.take(event, element.tag, element.text)

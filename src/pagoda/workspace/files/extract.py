@@ -34,7 +34,7 @@ def extract(path: str, name: str) -> dict[str, Any]:
     if b"%PDF-" in head:
         media_type, text = "application/pdf", _pdf(path)
     elif ending == ".pdf":
-        raise RefusedError("This file is named .pdf, but it is not a PDF.")
+        raise RefusedError("This file is named .pdf, but it is not a PDF.", "pdf_none")
     elif head.startswith(b"PK\x03\x04") or ending == ".docx":
         from pagoda.workspace.files.docx import text_of_docx
 
@@ -43,9 +43,13 @@ def extract(path: str, name: str) -> dict[str, Any]:
         media_type, text = _TEXT_TYPES.get(ending, "text/plain"), _plain(file.read_bytes())
     text = text.replace("\x00", "").strip("\n")
     if not text.strip():
-        raise RefusedError("There is no text in this file.")
+        raise RefusedError("There is no text in this file.", "file_no_text")
     if len(text) > MOST_CHARACTERS:
-        raise RefusedError(f"This file holds more text than {MOST_CHARACTERS:,} characters.")
+        raise RefusedError(
+            f"This file holds more text than {MOST_CHARACTERS:,} characters.",
+            "file_text",
+            count=MOST_CHARACTERS,
+        )
     return {"media_type": media_type, "text": text}
 
 
@@ -60,7 +64,9 @@ def _plain(data: bytes) -> str:
         if _CONTROL.search(text):
             break
         return text.replace("\r\n", "\n").replace("\r", "\n")
-    raise RefusedError("This file is neither text (UTF-8, UTF-16, GB 18030) nor PDF, DOCX or a picture.")
+    raise RefusedError(
+        "This file is neither text (UTF-8, UTF-16, GB 18030) nor PDF, DOCX or a picture.", "file_kind"
+    )
 
 
 def _pdf(path: str) -> str:
@@ -72,9 +78,9 @@ def _pdf(path: str) -> str:
     try:
         reader = PdfReader(path, strict=False)
         if reader.is_encrypted and not reader.decrypt(""):
-            raise RefusedError("This PDF is locked with a password.")
+            raise RefusedError("This PDF is locked with a password.", "pdf_locked")
         if len(reader.pages) > MOST_PAGES:
-            raise RefusedError(f"This PDF has more than {MOST_PAGES:,} pages.")
+            raise RefusedError(f"This PDF has more than {MOST_PAGES:,} pages.", "pdf_pages", count=MOST_PAGES)
         for page in reader.pages:
             pages.append(page.extract_text().strip())
             size += len(pages[-1])
@@ -83,9 +89,9 @@ def _pdf(path: str) -> str:
     except (RefusedError, MemoryError, RecursionError):
         raise
     except (PyPdfError, Exception) as error:  # a broken file breaks its reader anywhere
-        raise RefusedError("This PDF is damaged and cannot be read.") from error
+        raise RefusedError("This PDF is damaged and cannot be read.", "pdf_damaged") from error
     if not any(pages):
-        raise RefusedError("This PDF holds pictures of its pages alone, and no text.")
+        raise RefusedError("This PDF holds pictures of its pages alone, and no text.", "pdf_pictures")
     return "\n\n".join(page for page in pages if page)
 
 

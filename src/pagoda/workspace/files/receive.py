@@ -92,4 +92,10 @@ async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
 
 def _too_large(limit: int) -> WorkspaceError:
     megabytes = max(1, limit // 1_000_000)
-    return WorkspaceError(413, f"This is larger than the {megabytes} MB that are allowed.", param="file")
+    return WorkspaceError(
+        413,
+        f"This is larger than the {megabytes} MB that are allowed.",
+        param="file",
+        code="too_large",
+        values={"megabytes": megabytes},
+    )

@@ -45,7 +45,7 @@ class Files:
         try:
             size, digest = await asyncio.to_thread(_keep, upload.file, path)
             if not size:
-                raise WorkspaceError(400, "This file is empty.", param="file")
+                raise WorkspaceError(400, "This file is empty.", param="file", code="file_empty")
             found = await self._workers.run(_EXTRACTOR, [str(path), upload.name], "file")
             file = File(
                 id=file_id,

@@ -41,7 +41,9 @@ class Workers:
             try:
                 output, _ = await asyncio.wait_for(process.communicate(), self.seconds)
             except TimeoutError as error:
-                raise WorkspaceError(400, "It takes too long to be read.", param=param) from error
+                raise WorkspaceError(
+                    400, "It takes too long to be read.", param=param, code="file_slow"
+                ) from error
             finally:
                 if process.returncode is None:
                     with contextlib.suppress(ProcessLookupError):
@@ -50,7 +52,9 @@ class Workers:
         try:
             answer: dict[str, Any] = json.loads(output)
         except ValueError as error:  # it was killed: by the limit of its memory or of its time
-            raise WorkspaceError(400, NO_MEMORY, param=param) from error
+            raise WorkspaceError(400, NO_MEMORY, param=param, code="file_memory") from error
         if "error" in answer:
-            raise WorkspaceError(400, answer["error"], param=param)
+            raise WorkspaceError(
+                400, answer["error"], param=param, code=answer.get("code"), values=answer.get("values")
+            )
         return answer

@@ -16,7 +16,12 @@ NO_MEMORY = "It needs too much memory to be read."
 
 
 class RefusedError(Exception):
-    """What a worker was given cannot be read; one sentence for the user."""
+    """What a worker was given cannot be read; a sentence for the user; code, values: as in WorkspaceError."""
+
+    def __init__(self, message: str, code: str | None = None, **values: str | int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.values = values
 
 
 def serve_once(work: Callable[..., dict[str, Any]]) -> None:
@@ -28,7 +33,7 @@ def serve_once(work: Callable[..., dict[str, Any]]) -> None:
     try:
         answer = work(*sys.argv[3:])
     except RefusedError as refused:
-        answer = {"error": str(refused)}
+        answer = {"error": str(refused), "code": refused.code, "values": refused.values}
     except (MemoryError, RecursionError):
-        answer = {"error": NO_MEMORY}
+        answer = {"error": NO_MEMORY, "code": "file_memory"}
     sys.stdout.write(json.dumps(answer))

@@ -69,7 +69,7 @@ class Answering:
         except TimeLimitError as limit:
             status, error = "stopped", {"message": str(limit), "kind": "time_limit"}
         except (ProviderError, WorkspaceError) as failure:
-            status, error = "failed", {"message": str(failure), "kind": failure.kind}
+            status, error = "failed", _told(failure)
         except Exception:
             _log.exception("an answer failed")
             error = {"message": "The server failed on this answer; its log says why.", "kind": "failed"}
@@ -145,3 +145,11 @@ def _write_parts(run: Run) -> None:
     # Copies, or else the database would not see that they have changed.
     run.message.parts = [dict(part) for part in run.builder.parts]
     run.message.text = text_of(run.message.parts)
+
+
+def _told(failure: ProviderError | WorkspaceError) -> dict[str, Any]:
+    """An error as a message keeps it."""
+    told: dict[str, Any] = {"message": str(failure), "kind": failure.kind}
+    if failure.code is not None:
+        told |= {"code": failure.code, "values": failure.values}
+    return told

@@ -113,10 +113,15 @@ class Generations:
         branch, message = branch[: place + 1], branch[place]
         if message.role != "assistant" or not message.parts or message.parts[-1]["type"] != "text":
             raise WorkspaceError(
-                400, "Only an answer that has begun to speak can go on; answer again.", param="continue_id"
+                400,
+                "Only an answer that has begun to speak can go on; answer again.",
+                param="continue_id",
+                code="cannot_go_on",
             )
         if any(run.message.id == message_id for run in self.running(principal.id, chat_id)):
-            raise WorkspaceError(409, "This answer is being written now.", kind="conflict")
+            raise WorkspaceError(
+                409, "This answer is being written now.", kind="conflict", code="being_written"
+            )
         [found] = await self._resolve(principal, [message.model_id or ""], params)
         with self._room_for(principal, 1):
             message.status, message.error = "streaming", None
@@ -202,7 +207,13 @@ class Generations:
     ) -> list[Resolved]:
         """Who answers. Raises WorkspaceError for what may not be asked."""
         if not 1 <= len(models) <= MOST_MODELS:
-            raise WorkspaceError(400, f"Choose 1 to {MOST_MODELS} models.", param="models")
+            raise WorkspaceError(
+                400,
+                f"Choose 1 to {MOST_MODELS} models.",
+                param="models",
+                code="most_models",
+                values={"count": MOST_MODELS},
+            )
         if len(models) > 1 and not principal.may("chat.several_models"):
             raise WorkspaceError(403, "Your account may ask one model at a time.", kind="permission")
         if params and not principal.may("chat.params"):

@@ -116,7 +116,13 @@ class ModelSettings:
                 select(Model.id).where(Model.owner_id == principal.id, Model.base_id.is_not(None))
             )
             if len(mine.all()) >= _MOST_PRESETS:
-                raise WorkspaceError(409, f"One user has at most {_MOST_PRESETS} presets.", kind="conflict")
+                raise WorkspaceError(
+                    409,
+                    f"One user has at most {_MOST_PRESETS} presets.",
+                    kind="conflict",
+                    code="most_presets",
+                    values={"count": _MOST_PRESETS},
+                )
             session.add(row)
             await session.flush()
             if "grants" in values:
@@ -160,7 +166,9 @@ def write(row: Model, values: Mapping[str, Any]) -> None:
         raise WorkspaceError(400, f"visibility is one of {', '.join(VISIBILITIES)}.", param="visibility")
     row.icon = row.icon or ""
     if len(row.icon) > 16 and not (len(row.icon) <= _LONGEST_ICON and _ICON.fullmatch(row.icon)):
-        raise WorkspaceError(400, "An icon is an emoji or a picture of up to 75 kB.", param="icon")
+        raise WorkspaceError(
+            400, "An icon is an emoji or a picture of up to 75 kB.", param="icon", code="icon"
+        )
     unknown = set(row.params or {}) - {*PARAMETERS}
     if unknown:
         raise WorkspaceError(400, f"There is no parameter {min(unknown)!r}.", param="params")

@@ -13,12 +13,23 @@ class ProviderError(Exception):
     """An answer that cannot be had; the message is for the user.
 
     status: as in HTTP. kind: "unreachable", "refused", "overloaded", "too_long", "bad_answer" or "failed".
+    code, values: as in WorkspaceError, where the kind does not say it all.
     """
 
-    def __init__(self, message: str, status: int = 502, kind: str = "failed") -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int = 502,
+        kind: str = "failed",
+        *,
+        code: str | None = None,
+        values: Mapping[str, str | int] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.kind = kind
+        self.code = code
+        self.values = dict(values or {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,13 @@ class Connections:
     async def create(self, owner_id: str | None, values: Mapping[str, Any]) -> LiveConnection:
         """values: name, base_url, key, prefix, allowed_models, visibility, enabled. Raises WorkspaceError."""
         if owner_id is not None and len(self.of(owner_id)) >= MOST_OWN:
-            raise WorkspaceError(409, f"One user has at most {MOST_OWN} connections.", kind="conflict")
+            raise WorkspaceError(
+                409,
+                f"One user has at most {MOST_OWN} connections.",
+                kind="conflict",
+                code="most_connections",
+                values={"count": MOST_OWN},
+            )
         row = Connection(id=new_id(), owner_id=owner_id)
         self._write(row, {"base_url": "", **values})
         async with self._db.write() as session:
@@ -110,7 +116,10 @@ class Connections:
         moved = "base_url" in values and _origin(str(values["base_url"])) != _origin(live.info.base_url)
         if moved and live.info.has_key and "key" not in values:
             raise WorkspaceError(
-                400, "Enter the key again: it is not sent to another server unasked.", param="key"
+                400,
+                "Enter the key again: it is not sent to another server unasked.",
+                param="key",
+                code="key_again",
             )
         async with self._db.write() as session:
             row = await session.get(Connection, connection_id)
@@ -149,7 +158,11 @@ class Connections:
         live = self.find(owner_id, connection_id)
         if live.info.locked_by is not None:
             raise WorkspaceError(
-                409, f"This connection is set by {live.info.locked_by}; change it there.", kind="locked"
+                409,
+                f"This connection is set by {live.info.locked_by}; change it there.",
+                kind="locked",
+                code="locked",
+                values={"variable": live.info.locked_by},
             )
         return live
 
@@ -162,12 +175,16 @@ class Connections:
             try:
                 split_url(row.base_url)
             except ProviderError as error:
-                raise WorkspaceError(400, str(error), param="base_url") from error
+                raise WorkspaceError(
+                    400, str(error), param="base_url", code=error.code, values=error.values
+                ) from error
         row.name = (row.name or "").strip() or _host(row.base_url)
         if "key" in values:
             key = (values["key"] or "").strip()
             if not key.isascii() or not key.isprintable():
-                raise WorkspaceError(400, "The key holds characters that no key has.", param="key")
+                raise WorkspaceError(
+                    400, "The key holds characters that no key has.", param="key", code="key_characters"
+                )
             row.key_sealed = self._sealer.seal(key, _purpose(row.id)) if key else None
 
     def _take_up_row(self, row: Connection, replaces: LiveConnection | None = None) -> LiveConnection:

@@ -54,14 +54,32 @@ class Guard:
             try:
                 names = await (resolve or _system)(host, port)
             except (OSError, UnicodeError) as error:
-                raise ProviderError(f"There is no server of the name {host}.", 502, "unreachable") from error
+                raise ProviderError(
+                    f"There is no server of the name {host}.",
+                    502,
+                    "unreachable",
+                    code="address_unknown",
+                    values={"host": host},
+                ) from error
             found = [ipaddress.ip_address(name.partition("%")[0]) for name in names]
         # One address that may not be called is enough to refuse: the name is not what it seems.
         for address in found:
             if (why := self.refusal(address)) is not None:
-                raise ProviderError(f"{host} is {why}; ask an administrator.", 403, "refused")
+                raise ProviderError(
+                    f"{host} is {why}; ask an administrator.",
+                    403,
+                    "refused",
+                    code="address_guarded",
+                    values={"host": host},
+                )
         if not found:
-            raise ProviderError(f"There is no server of the name {host}.", 502, "unreachable")
+            raise ProviderError(
+                f"There is no server of the name {host}.",
+                502,
+                "unreachable",
+                code="address_unknown",
+                values={"host": host},
+            )
         literal = f"[{found[0]}]" if found[0].version == 6 else str(found[0])
         path = parts.path.rstrip("/")
         return Target(f"{parts.scheme}://{literal}:{port}{path}", parts.netloc.rpartition("@")[2], host)
@@ -85,13 +103,18 @@ def split_url(url: str) -> SplitResult:
         parts = urlsplit(url.strip())
         _ = parts.port
     except ValueError as error:
-        raise ProviderError(f"{url!r} is not an address.", 400, "refused") from error
+        raise ProviderError(f"{url!r} is not an address.", 400, "refused", code="address_form") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ProviderError(
-            f"{url!r} is not an address such as https://host/v1 (http or https).", 400, "refused"
+            f"{url!r} is not an address such as https://host/v1 (http or https).",
+            400,
+            "refused",
+            code="address_form",
         )
     if parts.username is not None or parts.query or parts.fragment:
-        raise ProviderError("Give the address alone, and the key in its own field.", 400, "refused")
+        raise ProviderError(
+            "Give the address alone, and the key in its own field.", 400, "refused", code="address_alone"
+        )
     return parts
 
 

@@ -218,7 +218,9 @@ async def _check(response: httpx.Response) -> None:
         message = None
     said = f": {message}" if message else ""
     if status in (401, 403):
-        raise ProviderError(f"The server does not accept the key (HTTP {status}){said}", status, "refused")
+        raise ProviderError(
+            f"The server does not accept the key (HTTP {status}){said}", status, "refused", code="key_refused"
+        )
     if status == 429 or status == 503:
         raise ProviderError(f"The server is busy (HTTP {status}){said}", status, "overloaded")
     if message and "context" in message and "length" in message:

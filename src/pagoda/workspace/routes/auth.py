@@ -91,7 +91,7 @@ async def sign_up(request: Request, body: SignUp) -> JSONResponse:
             if workspace.settings.invitations
             else ("Accounts are made by an administrator here.")
         )
-        raise WorkspaceError(403, message, kind="permission")
+        raise WorkspaceError(403, message, kind="permission", code="signup_closed")
     role = workspace.settings.default_role
     return await _enter(
         request, await workspace.accounts.sign_up(body.name, body.email, body.password, role, address)
@@ -132,7 +132,9 @@ async def _enter(request: Request, user_id: str) -> JSONResponse:
     token = await accounts.begin_session(user_id, request.headers.get("user-agent", ""), address_of(request))
     principal = await accounts.by_session(token)
     if principal is None:
-        raise WorkspaceError(401, "This account has been closed.", kind="authentication")
+        raise WorkspaceError(
+            401, "This account has been closed.", kind="authentication", code="account_closed"
+        )
     response = JSONResponse(principal.shown())
     set_session_cookie(request, response, token, workspace.settings.session_seconds)
     return response

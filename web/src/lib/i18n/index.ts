@@ -3,6 +3,8 @@
 import { en as page } from './en';
 import { en as asking } from './parts/asking.en';
 import { zh as askingZh } from './parts/asking.zh';
+import { en as faults } from './parts/faults.en';
+import { zh as faultsZh } from './parts/faults.zh';
 import { en as functions } from './parts/functions.en';
 import { zh as functionsZh } from './parts/functions.zh';
 import { en as limits } from './parts/limits.en';
@@ -13,8 +15,24 @@ import { en as workspace } from './parts/workspace.en';
 import { zh as workspaceZh } from './parts/workspace.zh';
 import { zh as pageZh } from './zh';
 
-const en = { ...page, ...workspace, ...asking, ...functions, ...limits, ...looks };
-const zh: Messages = { ...pageZh, ...workspaceZh, ...askingZh, ...functionsZh, ...limitsZh, ...looksZh };
+const en = {
+  ...page,
+  ...asking,
+  ...faults,
+  ...functions,
+  ...limits,
+  ...looks,
+  ...workspace,
+};
+const zh: Messages = {
+  ...pageZh,
+  ...askingZh,
+  ...faultsZh,
+  ...functionsZh,
+  ...limitsZh,
+  ...looksZh,
+  ...workspaceZh,
+};
 
 export type MessageKey = keyof typeof en;
 export type Message = string | { one: string; other: string };

@@ -9,6 +9,11 @@ export class ApiError extends Error {
     message: string,
     /** The field at fault. */
     readonly param: string | null = null,
+    /** Names the sentence, where the server says which it is; with what stands in it. */
+    readonly code: string | null = null,
+    readonly values: Record<string, string | number> = {},
+    /** The server's word for the kind of error. */
+    readonly kind: string | null = null,
   ) {
     super(message);
     this.name = 'ApiError';
@@ -18,13 +23,19 @@ export class ApiError extends Error {
 /** The error of a response that is no success, from its status and its body. */
 export function errorOf(status: number, body: string): ApiError {
   try {
-    const parsed = JSON.parse(body) as { error?: { param?: unknown } | null } | null;
-    const param = parsed?.error?.param;
-    return new ApiError(status, errorMessage(parsed), typeof param === 'string' ? param : null);
+    const parsed = JSON.parse(body) as { error?: Partial<Record<'param' | 'code' | 'type' | 'values', unknown>> | null } | null;
+    const { param, code, type, values } = parsed?.error ?? {};
+    const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+    return new ApiError(status, errorMessage(parsed), text(param), text(code), valuesOf(values), text(type));
   } catch {
     // A proxy's HTML page says nothing useful to a reader; a short plain line does.
     return new ApiError(status, body.length < 200 && !body.includes('<') ? body.trim() : '');
   }
+}
+
+function valuesOf(given: unknown): Record<string, string | number> {
+  const entries = typeof given === 'object' && given !== null ? Object.entries(given) : [];
+  return Object.fromEntries(entries.filter(([, value]) => typeof value === 'string' || typeof value === 'number'));
 }
 
 /** fetch that throws ApiError for everything but a success, save for an abort, which is passed on. */

@@ -139,6 +139,9 @@ export interface Live {
 export interface Fault {
   message: string;
   kind?: string;
+  /** Names the sentence, with what stands in it. */
+  code?: string;
+  values?: Record<string, string | number>;
 }
 
 export interface Message {
