@@ -114,9 +114,14 @@ def _shown(model: ServedModel) -> ProviderModel:
     states = {"loaded": "ready", "loading": "loading"}
     return ProviderModel(
         id=model.name,
-        name=model.name,
+        name=_short(model.name),
         context_length=model.max_model_len,
         capabilities=frozenset(("tools",)),
         state=states.get(model.residence, "unloaded"),
         error=model.failure,
     )
+
+
+def _short(name: str) -> str:
+    """A model that is served by its path, as vLLM names it, is shown by the end of it."""
+    return Path(name).name if name.startswith(("/", "./", "../", "~")) else name
