@@ -7,6 +7,7 @@ import pytest
 
 from pagoda.cli.errors import UsageError
 from pagoda.cli.logs import configure_logging
+from pagoda.workspace.admin.log_ring import LogRing
 
 
 @pytest.fixture
@@ -43,3 +44,22 @@ def test_the_level_comes_from_the_environment(
 def test_logging_may_be_left_to_others(log: logging.Logger) -> None:
     configure_logging({"VLLM_CONFIGURE_LOGGING": "0"})
     assert log.handlers == []
+
+
+def test_a_second_reader_gets_what_is_seen_and_what_libraries_warn_of(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    before = list(root.handlers)
+    ring = LogRing()
+    try:
+        assert configure_logging({}, ring)
+        logging.getLogger("pagoda.somewhere").info("hello")
+        logging.getLogger("pagoda.somewhere").debug("hidden")
+        logging.getLogger("somebody.else").warning("careful")
+        logging.getLogger("somebody.else").info("chatter")
+    finally:
+        root.handlers = before
+    assert [line.text for line in ring.lines()] == ["hello", "careful"]
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert not configure_logging({"VLLM_CONFIGURE_LOGGING": "0"}, ring)

@@ -18,6 +18,10 @@ class ServerPart(Protocol):
         """Before the first request. Raises ServerPartError when it cannot."""
         ...
 
+    async def drain(self) -> None:
+        """The server takes nothing new and waits for what is left: streams without an end have to end now."""
+        ...
+
     async def stop(self) -> None:
         """After the last request, while the engines still run."""
         ...

@@ -96,7 +96,7 @@ async def _serve(
         sys.stderr.write(f"pagoda: {error}\n")
         await pool.shutdown()
         return 1
-    server = _Server(config, app.state.server)
+    server = _Server(config, app.state.server, parts)
     # Requests that come while the model loads are answered (503), so the server runs from the start.
     ready = asyncio.create_task(pool.start(on_progress))
     reporting = asyncio.create_task(log_throughput(pool, settings.stats_log_seconds))
@@ -129,11 +129,12 @@ async def _serve(
 
 
 class _Server(uvicorn.Server):
-    """Tells the app that the end has come before it waits for open connections."""
+    """Tells the app and the parts that the end has come before it waits for open connections."""
 
-    def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
+    def __init__(self, config: uvicorn.Config, state: ServerState, parts: Sequence[ServerPart]) -> None:
         super().__init__(config)
         self._state = state
+        self._parts = parts
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -159,6 +160,8 @@ class _Server(uvicorn.Server):
         while self._state.load and time.monotonic() < last and not self.force_exit:
             await asyncio.sleep(_LOOK_SECONDS)
         self._state.drain()
+        for part in self._parts:
+            await part.drain()
         await super().shutdown(sockets)
 
 

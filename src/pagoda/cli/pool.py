@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -48,12 +48,16 @@ def further_config(options: ServiceOptions, model: LocalModel) -> EngineConfig:
 
 
 def build_pool(
-    options: ServiceOptions, settings: ServerSettings, found: Sequence[LocalModel], llm: AsyncLLM
+    options: ServiceOptions,
+    settings: ServerSettings,
+    found: Sequence[LocalModel],
+    llm: AsyncLLM,
+    launch: Callable[[EngineConfig], AsyncLLM] | None = None,
 ) -> ModelPool:
     """The pool of the models found, in the order of `options.models`, with the adapters.
 
-    llm: the engine of the first, which was launched. Raises UsageError for names given twice and for adapters
-    that are not there.
+    llm: the engine of the first, which was launched. launch: how others are. Raises UsageError for
+    names given twice and for adapters that are not there.
     """
     from pagoda.api.model_pool import ModelPool, PoolLimits
     from pagoda.api.served_model import ServedModel
@@ -78,7 +82,7 @@ def build_pool(
         max_loaded=options.max_loaded_models,
         memory_bytes=options.model_memory,
     )
-    return ModelPool(models, limits)
+    return ModelPool(models, limits, launch or llm.launch)
 
 
 def _for_others(settings: ServerSettings) -> ServerSettings:

@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from pagoda.hub import DataFolderLock, HubError, LocalModel, format_bytes, pagod
 
 if TYPE_CHECKING:
     from pagoda.api.part import ServerPart
+    from pagoda.workspace.admin.log_ring import LogRing
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,23 +138,29 @@ def _serve(
     from pagoda.cli.logs import configure_logging
     from pagoda.engine.async_llm import AsyncLLM
 
-    configure_logging(os.environ)
-    llm = AsyncLLM.launch(engine_config(options, found[0]))
+    ring = _log_ring() if options.workspace else None
+    if not configure_logging(os.environ, ring):
+        ring = None
+    launch = partial(AsyncLLM.launch, told=None if ring is None else ring.engine_line)
+    llm = launch(engine_config(options, found[0]))
     # From here on the engine loads in its own process while this one imports the web framework. Imports leave
     # no garbage, so looking for it meanwhile would only cost a tenth of the time to ready.
     gc.disable()
     from pagoda.api.server import run
 
     settings = server_settings(options, found[0])
-    pool = build_pool(options, settings, found, llm)
-    parts = _parts(options)
+    pool = build_pool(options, settings, found, llm, launch)
+    parts = _parts(options, ring)
     name = settings.served_model_names[0]
     loading = LoadingProgress(f"Loading {name}")
 
     def announce() -> None:
         gc.enable()
         loading.finish()
-        say("\n".join(ready_lines(llm.info, name, address, options)))
+        lines = "\n".join(ready_lines(llm.info, name, address, options))
+        say(lines)
+        if ring is not None:
+            ring.note(lines.strip())
         if options.open_browser:
             _open_browser(address)
 
@@ -162,12 +170,18 @@ def _serve(
         loading.finish()
 
 
-def _parts(options: ServiceOptions) -> list[ServerPart]:
+def _log_ring() -> LogRing:
+    from pagoda.workspace.admin.log_ring import LogRing
+
+    return LogRing(silent=("pagoda.engine.request_log",))  # prompts, where the operator wants them logged
+
+
+def _parts(options: ServiceOptions, log: LogRing | None) -> list[ServerPart]:
     if not options.workspace:
         return []
     from pagoda.cli.workspace import WorkspacePart
 
-    return [WorkspacePart(pagoda_home())]
+    return [WorkspacePart(pagoda_home(), log)]
 
 
 def server_settings(options: ServiceOptions, model: LocalModel) -> ServerSettings:

@@ -16,6 +16,8 @@ from pagoda.api.part import ServerPartError
 from pagoda.api.prompts import tokenize
 from pagoda.api.served_model import ServedModel
 from pagoda.cli.functions import HttpFunctions, ServedTokens
+from pagoda.cli.live import ServerStats
+from pagoda.workspace.admin.log_ring import LogRing
 from pagoda.workspace.app import Workspace
 from pagoda.workspace.providers.base import ProviderError, ProviderModel
 from pagoda.workspace.providers.local import LocalProvider
@@ -24,10 +26,11 @@ from pagoda.workspace.storage.database import DatabaseError
 
 
 class WorkspacePart:
-    """A `ServerPart`. data_dir: the data folder, locked by this server."""
+    """A `ServerPart`. data_dir: the data folder, locked by this server. log: what the page shows of it."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, log: LogRing | None = None) -> None:
         self._data_dir = data_dir
+        self._log = log
         self._workspace: Workspace | None = None
 
     def install(self, app: FastAPI) -> None:
@@ -35,7 +38,15 @@ class WorkspacePart:
         local = LocalProvider(LocalModels(InProcessChats(app.state.server)), as_provider_error)
         settings = WorkspaceSettings.from_environment(os.environ)
         tokens = ServedTokens(app.state.server.models)
-        self._workspace = Workspace(settings, self._data_dir, [local], __version__, tokens=tokens)
+        self._workspace = Workspace(
+            settings,
+            self._data_dir,
+            [local],
+            __version__,
+            tokens=tokens,
+            stats=ServerStats(app.state.server.models),
+            log=self._log,
+        )
         app.state.server.hooks = HttpFunctions(self._workspace.functions.api)
         self._workspace.install(app)
 
@@ -44,6 +55,9 @@ class WorkspacePart:
             await self._installed.start()
         except DatabaseError as error:
             raise ServerPartError(str(error)) from error
+
+    async def drain(self) -> None:
+        await self._installed.drain()
 
     async def stop(self) -> None:
         await self._installed.stop()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pagoda.engine.config import EngineConfig, EngineInfo, EngineStats
 from pagoda.engine.errors import EngineDeadError, EngineStartError, RequestFailedError
 from pagoda.engine.generation import Generation, Wakeups
+from pagoda.engine.launcher import EngineProcess
 from pagoda.engine.messages import PoolingTask, ReasoningTokens, TokenDelta
 from pagoda.engine.outputs import RequestOutput
 from pagoda.engine.params import SamplingParams
@@ -50,11 +51,18 @@ class AsyncLLM:
         self._eos_token_ids: tuple[int, ...] = ()
 
     @classmethod
-    def launch(cls, config: EngineConfig) -> AsyncLLM:
-        """Starts the engine process and returns at once. Needs no event loop."""
-        supervisor = EngineSupervisor(config)
+    def launch(cls, config: EngineConfig, told: Callable[[str], None] | None = None) -> AsyncLLM:
+        """Starts the engine process and returns at once. Needs no event loop. told: gets the lines that the
+        process writes on standard error, where they go as well.
+        """
+        supervisor = EngineSupervisor(config, partial(EngineProcess.start, told=told))
         supervisor.start()
         return cls(config, supervisor)
+
+    @property
+    def engine_pid(self) -> int | None:
+        """Of the engine process; None while there is none."""
+        return self._supervisor.engine_pid
 
     @property
     def text(self) -> TextTools | None:

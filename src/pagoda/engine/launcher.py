@@ -7,9 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
+from typing import IO
 
 import pagoda
 from pagoda.engine.config import EngineConfig
@@ -17,6 +19,7 @@ from pagoda.engine.link import encode_frame
 from pagoda.engine.memory import oom_kills
 
 _SOCKET_BUFFER = 1 << 20
+_LONGEST_LINE = 1 << 16
 
 
 @dataclass(slots=True)
@@ -31,11 +34,15 @@ class EngineProcess:
 
     @classmethod
     def start(
-        cls, config: EngineConfig, program: Sequence[str] = ("-m", "pagoda.engine.process")
+        cls,
+        config: EngineConfig,
+        program: Sequence[str] = ("-m", "pagoda.engine.process"),
+        told: Callable[[str], None] | None = None,
     ) -> EngineProcess:
         """Starts an engine and sends it its configuration; does not wait for anything.
 
-        program: what Python runs, given the number of the socket as its argument.
+        program: what Python runs, given the number of the socket as its argument. told: gets the lines that
+        it writes on standard error, in a thread, beside our own standard error.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -45,8 +52,11 @@ class EngineProcess:
                 [sys.executable, "-P", *program, str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
+                stderr=None if told is None else subprocess.PIPE,
                 env=_environment(),
             )
+        if told is not None and process.stderr is not None:
+            Thread(target=_pass_on, args=(process.stderr, told), name="engine's words", daemon=True).start()
         ours.sendall(encode_frame(config))
         return cls(process, ours, oom_kills())
 
@@ -71,6 +81,16 @@ class EngineProcess:
         if code < 0:
             return f"crashed (signal {_signal_name(-code)})"
         return f"ended with exit status {code}"
+
+
+def _pass_on(stream: IO[bytes], told: Callable[[str], None]) -> None:
+    """Until the process has ended."""
+    with stream:
+        while line := stream.readline(_LONGEST_LINE):
+            text = line.decode(errors="replace")
+            sys.stderr.write(text)
+            sys.stderr.flush()
+            told(text.rstrip("\n"))
 
 
 def _environment() -> dict[str, str]:

@@ -10,8 +10,16 @@ def available_bytes(root: Path = Path("/")) -> int | None:
 
     `root` is where /proc and /sys are found.
     """
-    found = [value for value in (_machine_bytes(root), *_cgroup_bytes(root)) if value is not None]
+    cgroups = [left for _, left in _cgroup_bytes(root)]
+    found = [value for value in (_machine_bytes(root, "MemAvailable:"), *cgroups) if value is not None]
     return max(0, min(found)) if found else None
+
+
+def total_bytes(root: Path = Path("/")) -> int | None:
+    """Bytes that there are for this process and those beside it: the machine's, or what a cgroup allows."""
+    cgroups = [total for total, _ in _cgroup_bytes(root)]
+    found = [value for value in (_machine_bytes(root, "MemTotal:"), *cgroups) if value is not None]
+    return min(found) if found else None
 
 
 def oom_kills(root: Path = Path("/")) -> int | None:
@@ -21,16 +29,16 @@ def oom_kills(root: Path = Path("/")) -> int | None:
     return _field(root / "proc/vmstat", "oom_kill")
 
 
-def _machine_bytes(root: Path) -> int | None:
-    value = _field(root / "proc/meminfo", "MemAvailable:")
+def _machine_bytes(root: Path, name: str) -> int | None:
+    value = _field(root / "proc/meminfo", name)
     return None if value is None else value * 1024
 
 
-def _cgroup_bytes(root: Path) -> list[int | None]:
-    """What each limit above this process leaves, for cgroup v2 and v1. Reclaimable file pages do not count as
-    used.
+def _cgroup_bytes(root: Path) -> list[tuple[int, int]]:
+    """Each limit above this process and what it leaves, for cgroup v2 and v1. Reclaimable file pages do not
+    count as used.
     """
-    left: list[int | None] = []
+    found: list[tuple[int, int]] = []
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
@@ -50,10 +58,11 @@ def _cgroup_bytes(root: Path) -> list[int | None]:
         for place in (folder, *folder.parents):
             total, taken = _number(place / limit), _number(place / used)
             if total is not None and taken is not None:
-                left.append(total - taken + (_field(place / "memory.stat", inactive) or 0))
+                left = total - taken + (_field(place / "memory.stat", inactive) or 0)
+                found.append((total, left))
             if place == base:
                 break
-    return left
+    return found
 
 
 def _number(path: Path) -> int | None:

@@ -88,6 +88,11 @@ class EngineSupervisor:
         """Whether news are being delivered, so that `on_read` follows."""
         return self._connection is not None and self._connection.reading
 
+    @property
+    def engine_pid(self) -> int | None:
+        """The number of the process; None while there is none."""
+        return None if self._process is None else self._process.process.pid
+
     def start(self) -> None:
         """Starts the process; returns at once."""
         self._process = self._start_process(self._config)

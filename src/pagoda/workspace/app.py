@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from pagoda.workspace.accounts.passwords import Passwords
 from pagoda.workspace.accounts.service import Accounts
 from pagoda.workspace.accounts.users import Users
 from pagoda.workspace.admin.house_settings import HouseSettings
+from pagoda.workspace.admin.live import Live
+from pagoda.workspace.admin.live_stats import LiveStats
+from pagoda.workspace.admin.log_ring import LogRing
 from pagoda.workspace.chats.folders import Folders
 from pagoda.workspace.chats.listing import ChatList
 from pagoda.workspace.chats.prompts import Prompts
@@ -39,6 +43,7 @@ from pagoda.workspace.routes import (
     admin_functions,
     admin_groups,
     admin_house,
+    admin_live,
     admin_models,
     admin_users,
     auth,
@@ -68,6 +73,7 @@ class Workspace:
 
     data_dir: where its files lie; the server has it to itself. version: of the package, shown in the page.
     passwords: how they are hashed. tokens: tokenizers of the models that this server runs, for functions.
+    stats, log: of the server around, for its live page.
     """
 
     def __init__(
@@ -79,6 +85,8 @@ class Workspace:
         *,
         passwords: Passwords | None = None,
         tokens: TokenCounter | None = None,
+        stats: LiveStats | None = None,
+        log: LogRing | None = None,
     ) -> None:
         self.version = version
         self.data_dir = data_dir
@@ -124,6 +132,9 @@ class Workspace:
             execute=lambda: self.settings.functions_execute,
         )
         self.functions.install(self.generations)
+        self.live = Live(stats, self.generations.everyones, self.database)
+        self.log = log
+        self.draining = asyncio.Event()
 
     @property
     def settings(self) -> WorkspaceSettings:
@@ -141,10 +152,16 @@ class Workspace:
         await self.chats.end_interrupted()
         await self.connections.start()
 
-    async def stop(self) -> None:
-        """Ends what runs and writes it down."""
+    async def drain(self) -> None:
+        """Ends answers, which are written down, and all streams. What comes now finds them ended as well."""
+        self.draining.set()
+        self.live.close()
         self.tabs.close_all()
         await self.generations.shutdown()
+
+    async def stop(self) -> None:
+        """Ends what runs and writes it down."""
+        await self.drain()
         await self.tasks.stop()
         await self.connections.stop()
         await self.functions.stop()
@@ -154,7 +171,7 @@ class Workspace:
         """Adds the routes; before the one that serves the page."""
         app.state.workspace = self
         install_error_handler(app)
-        administration = (admin_users, admin_groups, admin_house, admin_functions, admin_backup)
+        administration = (admin_users, admin_groups, admin_house, admin_functions, admin_live, admin_backup)
         for routes in (
             auth,
             me,

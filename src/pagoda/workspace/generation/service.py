@@ -183,6 +183,10 @@ class Generations:
             if run.user_id == user_id and not run.ended and (chat_id is None or run.chat_id == chat_id)
         ]
 
+    def everyones(self) -> list[Run]:
+        """All answers in the making, and those that have ended a moment ago."""
+        return list(self._runs.values())
+
     def running_chats(self, user_id: str) -> set[str]:
         """The chats in which something is being answered now."""
         return {run.chat_id for run in self.running(user_id) if run.chat_id is not None}
