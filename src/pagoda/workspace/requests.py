@@ -125,6 +125,11 @@ def check_may(principal: Principal, permission: str) -> None:
         raise WorkspaceError(403, "Your account may not do this; ask an administrator.", kind="permission")
 
 
+def tell_tabs(request: Request, principal: Principal) -> None:
+    """The user's open pages learn that their chats, folders or tags have changed."""
+    workspace_of(request).tabs.publish(principal.id, {"type": "chats_changed"})
+
+
 Known: TypeAlias = Annotated[Principal, Depends(known)]
 SignedIn: TypeAlias = Annotated[Principal, Depends(signed_in)]
 Administrator: TypeAlias = Annotated[Principal, Depends(administrator)]

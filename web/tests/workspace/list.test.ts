@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { errorOf } from '../../src/workspace/api/request';
-import type { Chat } from '../../src/workspace/api/types';
+import type { ChatSummary } from '../../src/workspace/api/types';
 import { addressOf, invitationOf, parseRoute } from '../../src/workspace/routing/router';
 import { browserName } from '../../src/workspace/state/browser-name';
 import { sentenceOf } from '../../src/workspace/state/faults';
 import { grouped } from '../../src/workspace/state/grouping';
 
-const chat = (id: string, updated_at: number, more: Partial<Chat> = {}): Chat => ({
-  id, title: id, pinned: false, archived: false, leaf_id: null, models: [], params: {}, created_at: 0, updated_at, ...more,
+const chat = (id: string, updated_at: number): ChatSummary => ({
+  id, title: id, folder_id: null, pinned: false, archived: false, tags: [], running: false, created_at: 0, updated_at,
 });
 const at = (day: number, hour: number): number => new Date(2026, 10, day, hour, 30).getTime();
 
@@ -15,17 +15,14 @@ describe('grouped', () => {
   const now = at(21, 9);
 
   it('puts each chat into the reader’s own days, the newest first', () => {
-    const chats = [chat('old', at(3, 12)), chat('dawn', at(21, 0)), chat('late', at(20, 23)), chat('now', now), chat('pin', at(1, 1), { pinned: true })];
+    const chats = [chat('old', new Date(2026, 9, 21).getTime()), chat('dawn', at(21, 0)), chat('late', at(20, 23)), chat('week', at(14, 0)), chat('month', at(13, 23)), chat('now', now)];
     expect(grouped(chats, now).map(({ name, chats: found }) => [name, found.map((each) => each.id)])).toEqual([
-      ['pinned', ['pin']],
       ['today', ['now', 'dawn']],
       ['yesterday', ['late']],
+      ['week', ['week']],
+      ['month', ['month']],
       ['earlier', ['old']],
     ]);
-  });
-
-  it('an archived chat is in the archive, pinned or not', () => {
-    expect(grouped([chat('a', now, { archived: true, pinned: true })], now).map(({ name }) => name)).toEqual(['archived']);
   });
 
   it('leaves out groups that hold nothing', () => expect(grouped([], now)).toEqual([]));
@@ -38,6 +35,14 @@ describe('addresses', () => {
 
   it.each(['BXJ7BxwVdpTX3G_stKpR9Q', 'a-b'])('the address of chat %s leads to it', (id) => {
     expect(parseRoute(addressOf({ name: 'chat', id }, '/pagoda/'))).toEqual({ name: 'chat', id });
+  });
+
+  it.each([
+    { name: 'chat', id: 'abc', message: 'm-1' },
+    { name: 'chat', id: null, folder: 'f_1' },
+    { name: 'shared', share: 's-1', id: null },
+  ] as const)('%j is found again by its address', (route) => {
+    expect(parseRoute(addressOf(route, '/pagoda/'))).toEqual(route);
   });
 
   it('a new chat is the page itself, below any path', () => {
@@ -61,7 +66,7 @@ describe('what went wrong', () => {
     [errorOf(400, body('Choose 1 to 8 models.', 'models')), 'Choose 1 to 8 models.'],
     [errorOf(502, '<html>Bad gateway</html>'), 'fault.starting'],
     [errorOf(500, ''), 'fault.server'],
-    [errorOf(413, '<html>Too large</html>'), 'fault.server'],
+    [errorOf(413, '<html>Too large</html>'), 'fault.tooLarge'],
     [errorOf(400, 'plain words'), 'plain words'],
   ])('%s', (error, sentence) => expect(sentenceOf(error, t as never)).toBe(sentence));
 

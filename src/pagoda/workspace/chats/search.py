@@ -147,7 +147,11 @@ class Search:
                         "most": most,
                     }
                     ids = _POSTGRESQL_IDS
-                rows += (await session.execute(text(_FOUND.format(ids=ids)), wanted)).all()
+                found = (await session.execute(text(_FOUND.format(ids=ids)), wanted)).all()
+                # What was imported is in the index in another order than it was written in.
+                rows += sorted(
+                    found, key=lambda row: row.updated_at if titles else row.created_at, reverse=True
+                )
         return [_hit(row, phrases) for row in _few_of_each(rows)]
 
 

@@ -40,8 +40,8 @@ class Sharing:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def share(self, user_id: str, chat_id: str) -> str:
-        """The id of the link; the same one when the chat is shared anew. Raises WorkspaceError."""
+    async def share(self, user_id: str, chat_id: str) -> Chat:
+        """Makes the link, or renews what it shows; its id stays the same. Raises WorkspaceError."""
         async with self._db.write() as session:
             chat = await own_chat(session, user_id, chat_id)
             if chat.leaf_id is None:
@@ -50,7 +50,7 @@ class Sharing:
                 )
             chat.share_id = chat.share_id or new_id()
             chat.meta = {**chat.meta, SHARED_LEAF: chat.leaf_id, _SHARED_AT: now_ms()}
-        return chat.share_id
+        return chat
 
     async def withdraw(self, user_id: str, chat_id: str) -> None:
         """The link leads nowhere from now on, and never again. Raises WorkspaceError 404."""
@@ -107,7 +107,12 @@ async def _shared(session: AsyncSession, share_id: str) -> Shared:
         part = branch[start : start + 1000]
         rows = {each.id: each for each in await session.scalars(select(Message).where(Message.id.in_(part)))}
         messages += [rows[each] for each in part]
-    return Shared(chat, owner, int(chat.meta.get(_SHARED_AT) or chat.updated_at), messages)
+    return Shared(chat, owner, shared_at(chat) or chat.updated_at, messages)
+
+
+def shared_at(chat: Chat) -> int | None:
+    """When the chat's link was made or renewed; None without a link."""
+    return int(chat.meta.get(_SHARED_AT) or chat.updated_at) if chat.share_id else None
 
 
 def _without_bytes(part: dict[str, Any]) -> dict[str, Any]:

@@ -7,14 +7,17 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
+from pagoda.workspace.accounts.principal import Principal
 from pagoda.workspace.chats.listing import PAGE, ChatFilter
+from pagoda.workspace.chats.sharing import shared_at
 from pagoda.workspace.generation.run import shown as shown_message
-from pagoda.workspace.requests import SignedIn, workspace_of
+from pagoda.workspace.requests import SignedIn, tell_tabs, workspace_of
 from pagoda.workspace.routes.bodies import Body, Done
 from pagoda.workspace.storage.tables import Chat, Message
 
 router = APIRouter(prefix="/api", tags=["chats"])
 _LONGEST_TEXT = 2_000_000  #: characters
+_LISTED = ("title", "folder_id", "pinned", "archived")  #: what lists show of a chat
 _CLEARABLE = ("folder_id", "leaf_id")  #: null is a value of these; elsewhere it changes nothing
 
 
@@ -66,14 +69,13 @@ async def list_chats(
 @router.post("/chats", summary="Begin a chat")
 async def create_chat(request: Request, principal: SignedIn, body: ChatValues) -> dict[str, Any]:
     values = body.model_dump(exclude_none=True)
-    return shown(await workspace_of(request).chats.create(principal.id, values))
+    chat = await workspace_of(request).chats.create(principal.id, values)
+    return await _opened(request, principal, chat)
 
 
 @router.get("/chats/{chat_id}", summary="A chat")
 async def get_chat(request: Request, principal: SignedIn, chat_id: str) -> dict[str, Any]:
-    workspace = workspace_of(request)
-    chat = await workspace.chats.get(principal.id, chat_id)
-    return {**shown(chat), "tags": await workspace.chat_list.tags_of(chat_id)}
+    return await _opened(request, principal, await workspace_of(request).chats.get(principal.id, chat_id))
 
 
 @router.patch("/chats/{chat_id}", summary="Change a chat")
@@ -82,7 +84,10 @@ async def change_chat(
 ) -> dict[str, Any]:
     given = body.model_dump(exclude_unset=True)
     values = {name: value for name, value in given.items() if value is not None or name in _CLEARABLE}
-    return shown(await workspace_of(request).chats.change(principal.id, chat_id, values))
+    chat = await workspace_of(request).chats.change(principal.id, chat_id, values)
+    if any(name in values for name in _LISTED):
+        tell_tabs(request, principal)
+    return await _opened(request, principal, chat)
 
 
 @router.delete("/chats/{chat_id}", summary="Delete a chat")
@@ -90,6 +95,7 @@ async def delete_chat(request: Request, principal: SignedIn, chat_id: str) -> Do
     workspace = workspace_of(request)
     await workspace.generations.stop_chat(principal.id, chat_id)
     await workspace.chats.delete(principal.id, chat_id)
+    tell_tabs(request, principal)
     return Done()
 
 
@@ -152,13 +158,17 @@ def summary(chat: Chat) -> dict[str, Any]:
     }
 
 
-def shown(chat: Chat) -> dict[str, Any]:
+async def _opened(request: Request, principal: Principal, chat: Chat) -> dict[str, Any]:
     """A chat as the page gets it when it is opened."""
+    workspace = workspace_of(request)
     return {
         **summary(chat),
+        "tags": await workspace.chat_list.tags_of(chat.id),
+        "running": chat.id in workspace.generations.running_chats(principal.id),
         "leaf_id": chat.leaf_id,
         "models": chat.models,
         "params": chat.params,
         "filter_ids": chat.filter_ids,
         "share_id": chat.share_id,
+        "shared_at": shared_at(chat),
     }

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from pagoda.workspace.chats.folders import LONGEST_NAME
-from pagoda.workspace.requests import SignedIn, workspace_of
+from pagoda.workspace.requests import SignedIn, tell_tabs, workspace_of
 from pagoda.workspace.routes.bodies import Body, Done
 from pagoda.workspace.storage.tables import Folder
 
@@ -35,7 +35,9 @@ async def list_folders(request: Request, principal: SignedIn) -> dict[str, Any]:
 @router.post("/folders", summary="Make a folder")
 async def create_folder(request: Request, principal: SignedIn, body: FolderValues) -> dict[str, Any]:
     values = body.model_dump(exclude_unset=True)
-    return shown(await workspace_of(request).folders.create(principal.id, values))
+    folder = await workspace_of(request).folders.create(principal.id, values)
+    tell_tabs(request, principal)
+    return shown(folder)
 
 
 @router.patch("/folders/{folder_id}", summary="Change or move a folder")
@@ -43,12 +45,15 @@ async def change_folder(
     request: Request, principal: SignedIn, folder_id: str, body: FolderValues
 ) -> dict[str, Any]:
     values = body.model_dump(exclude_unset=True)
-    return shown(await workspace_of(request).folders.change(principal.id, folder_id, values))
+    folder = await workspace_of(request).folders.change(principal.id, folder_id, values)
+    tell_tabs(request, principal)
+    return shown(folder)
 
 
 @router.delete("/folders/{folder_id}", summary="Delete a folder; what it held moves up")
 async def delete_folder(request: Request, principal: SignedIn, folder_id: str) -> Done:
     await workspace_of(request).folders.delete(principal.id, folder_id)
+    tell_tabs(request, principal)
     return Done()
 
 
@@ -60,7 +65,9 @@ async def list_tags(request: Request, principal: SignedIn) -> dict[str, Any]:
 
 @router.put("/chats/{chat_id}/tags", summary="Set a chat's tags")
 async def set_tags(request: Request, principal: SignedIn, chat_id: str, body: Tags) -> dict[str, Any]:
-    return {"tags": await workspace_of(request).chat_list.set_tags(principal.id, chat_id, body.tags)}
+    tags = await workspace_of(request).chat_list.set_tags(principal.id, chat_id, body.tags)
+    tell_tabs(request, principal)
+    return {"tags": tags}
 
 
 def shown(folder: Folder) -> dict[str, Any]:

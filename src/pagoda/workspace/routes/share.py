@@ -6,8 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from pagoda.workspace.chats.sharing import shared_at
 from pagoda.workspace.generation.run import shown as shown_message
-from pagoda.workspace.requests import SignedIn, check_may, workspace_of
+from pagoda.workspace.requests import SignedIn, check_may, tell_tabs, workspace_of
 from pagoda.workspace.routes.bodies import Done
 
 router = APIRouter(prefix="/api", tags=["share"])
@@ -17,7 +18,8 @@ _OF_THE_OWNER = ("chat_id", "rating")
 @router.post("/chats/{chat_id}/share", summary="Make a link to a chat, or renew what it shows")
 async def share(request: Request, principal: SignedIn, chat_id: str) -> dict[str, Any]:
     check_may(principal, "chat.share")
-    return {"share_id": await workspace_of(request).sharing.share(principal.id, chat_id)}
+    chat = await workspace_of(request).sharing.share(principal.id, chat_id)
+    return {"share_id": chat.share_id, "shared_at": shared_at(chat)}
 
 
 @router.delete("/chats/{chat_id}/share", summary="Withdraw the link to a chat")
@@ -46,4 +48,6 @@ async def shared(request: Request, principal: SignedIn, share_id: str) -> dict[s
 
 @router.post("/shared/{share_id}/copy", summary="Copy what a link shows into one's own chats")
 async def copy(request: Request, principal: SignedIn, share_id: str) -> dict[str, Any]:
-    return {"chat_id": await workspace_of(request).sharing.copy(principal.id, share_id)}
+    chat_id = await workspace_of(request).sharing.copy(principal.id, share_id)
+    tell_tabs(request, principal)
+    return {"chat_id": chat_id}

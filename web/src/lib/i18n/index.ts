@@ -9,6 +9,8 @@ import { en as functions } from './parts/functions.en';
 import { zh as functionsZh } from './parts/functions.zh';
 import { en as limits } from './parts/limits.en';
 import { zh as limitsZh } from './parts/limits.zh';
+import { en as history } from './parts/history.en';
+import { zh as historyZh } from './parts/history.zh';
 import { en as looks } from './parts/looks.en';
 import { zh as looksZh } from './parts/looks.zh';
 import { en as workspace } from './parts/workspace.en';
@@ -20,6 +22,7 @@ const en = {
   ...asking,
   ...faults,
   ...functions,
+  ...history,
   ...limits,
   ...looks,
   ...workspace,
@@ -29,6 +32,7 @@ const zh: Messages = {
   ...askingZh,
   ...faultsZh,
   ...functionsZh,
+  ...historyZh,
   ...limitsZh,
   ...looksZh,
   ...workspaceZh,

@@ -2,7 +2,8 @@
 
 import { call } from './request';
 import type {
-  AskedPart, Chat, ChatChanges, Config, Key, Me, MessagePage, Model, Params, Session, Started,
+  AskedPart, Chat, ChatChanges, ChatSummary, Config, Folder, Hit, Key, Me, MessagePage, Model, Params, Session, SharedChat,
+  Started,
 } from './types';
 
 const id = encodeURIComponent;
@@ -40,13 +41,47 @@ export const deleteKey = (key: string) => call<unknown>('DELETE', `api/me/keys/$
 
 export const listModels = async () => (await call<{ models: Model[] }>('GET', 'api/models')).models;
 
+export interface ChatFilter {
+  archived?: boolean;
+  pinned?: boolean;
+  /** An id, or "none" for chats in no folder. */
+  folder?: string;
+  tag?: string;
+}
 /** The newest chats, or those after an earlier page, whose `next` is the cursor. */
-export const listChats = (where: { archived?: boolean; cursor?: string } = {}) =>
-  call<{ chats: Chat[]; next: string | null }>('GET', `api/chats?${query(where)}`);
+export const listChats = (where: ChatFilter & { cursor?: string; limit?: number } = {}) =>
+  call<{ chats: ChatSummary[]; next: string | null }>('GET', `api/chats?${query({ ...where })}`);
 export const getChat = (chat: string) => call<Chat>('GET', `api/chats/${id(chat)}`);
 export const createChat = (values: ChatChanges) => call<Chat>('POST', 'api/chats', values);
 export const changeChat = (chat: string, changes: ChatChanges) => call<Chat>('PATCH', `api/chats/${id(chat)}`, changes);
 export const deleteChat = (chat: string) => call<unknown>('DELETE', `api/chats/${id(chat)}`);
+
+export const listFolders = async () => (await call<{ folders: Folder[] }>('GET', 'api/folders')).folders;
+export const createFolder = (values: { name: string; parent_id?: string | null }) =>
+  call<Omit<Folder, 'chats'>>('POST', 'api/folders', values);
+export const changeFolder = (folder: string, changes: { name?: string; parent_id?: string | null }) =>
+  call<Omit<Folder, 'chats'>>('PATCH', `api/folders/${id(folder)}`, changes);
+/** What it held moves up to where it was. */
+export const deleteFolder = (folder: string) => call<unknown>('DELETE', `api/folders/${id(folder)}`);
+export const listTags = async () => (await call<{ tags: { tag: string; chats: number }[] }>('GET', 'api/tags')).tags;
+/** The tags as they are kept. */
+export const setTags = async (chat: string, tags: string[]) =>
+  (await call<{ tags: string[] }>('PUT', `api/chats/${id(chat)}/tags`, { tags })).tags;
+
+export const search = async (q: string, signal: AbortSignal) =>
+  (await call<{ hits: Hit[] }>('GET', `api/search?${query({ q })}`, undefined, signal)).hits;
+
+/** Makes the link, or renews what it shows. */
+export const shareChat = (chat: string) =>
+  call<{ share_id: string; shared_at: number }>('POST', `api/chats/${id(chat)}/share`);
+export const withdrawShare = (chat: string) => call<unknown>('DELETE', `api/chats/${id(chat)}/share`);
+export const getShared = (share: string) => call<SharedChat>('GET', `api/shared/${id(share)}`);
+export const copyShared = (share: string) => call<{ chat_id: string }>('POST', `api/shared/${id(share)}/copy`);
+
+export type ExportFormat = 'json' | 'markdown' | 'openwebui';
+/** Where the browser finds a chat, or all of them for null, as a file. */
+export const exportAddress = (chat: string | null, format: ExportFormat) =>
+  `api/${chat === null ? '' : `chats/${id(chat)}/`}export?${query({ format })}`;
 
 /** The last `limit` messages (before `before`) of the branch that ends below `leaf`, or of the visible one. */
 export const getMessages = (chat: string, where: { leaf?: string; before?: string; limit?: number } = {}) =>

@@ -60,20 +60,52 @@ export interface Params {
   stop?: string[];
 }
 
-export interface Chat {
+/** A chat as lists have it. */
+export interface ChatSummary {
   id: string;
   title: string;
+  folder_id: string | null;
   pinned: boolean;
   archived: boolean;
+  tags: string[];
+  /** Something is being answered in it now. */
+  running: boolean;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface Chat extends ChatSummary {
   leaf_id: string | null;
   models: string[];
   params: Params;
-  created_at: number;
-  updated_at: number;
-  running?: boolean;
+  /** The id of its link, and when that was made or renewed. */
+  share_id: string | null;
+  shared_at: number | null;
 }
 
-export type ChatChanges = Partial<Pick<Chat, 'title' | 'pinned' | 'archived' | 'leaf_id' | 'models' | 'params'>>;
+export type ChatChanges = Partial<
+  Pick<Chat, 'title' | 'folder_id' | 'pinned' | 'archived' | 'leaf_id' | 'models' | 'params'>
+>;
+
+export interface Folder {
+  id: string;
+  parent_id: string | null;
+  name: string;
+  /** How many chats lie right in it, archived ones aside. */
+  chats: number;
+}
+
+/** A message that was found, or a chat's title where message_id is null. */
+export interface Hit {
+  chat_id: string;
+  title: string;
+  archived: boolean;
+  message_id: string | null;
+  role: 'user' | 'assistant' | null;
+  /** U+0001 before and U+0002 after each hit. */
+  excerpt: string;
+  updated_at: number;
+}
 
 export interface TextPart {
   type: 'text';
@@ -172,6 +204,16 @@ export interface PlacedMessage extends Message {
 export interface MessagePage {
   messages: PlacedMessage[];
   more: boolean;
+}
+
+/** What a link to a chat shows. */
+export interface SharedChat {
+  share_id: string;
+  title: string;
+  owner: string;
+  own: boolean;
+  shared_at: number;
+  messages: Omit<Message, 'chat_id' | 'rating'>[];
 }
 
 export interface Started {

@@ -1,36 +1,35 @@
-/** The list of chats, in the groups that a reader looks for them in. */
+/** A list of chats, in the groups that a reader looks for them in. */
 
-import type { Chat } from '../api/types';
+import type { ChatSummary } from '../api/types';
 
-export type GroupName = 'pinned' | 'today' | 'yesterday' | 'earlier' | 'archived';
+export type GroupName = 'today' | 'yesterday' | 'week' | 'month' | 'earlier';
 export interface Group {
   name: GroupName;
-  chats: Chat[];
+  chats: ChatSummary[];
 }
 
-const ORDER: readonly GroupName[] = ['pinned', 'today', 'yesterday', 'earlier', 'archived'];
+/** Each group with how many days it begins before today. */
+const GROUPS: readonly (readonly [GroupName, number])[] = [
+  ['today', 0],
+  ['yesterday', 1],
+  ['week', 7],
+  ['month', 30],
+  ['earlier', Infinity],
+];
 
 /** Groups that hold something, the newest chat first in each. `now`: milliseconds; days are the reader's own. */
-export function grouped(chats: readonly Chat[], now: number): Group[] {
-  const midnight = new Date(now);
-  const today = midnight.setHours(0, 0, 0, 0);
-  // Not 24 hours: a day has 23 or 25 where the clock is put forward or back.
-  const yesterday = midnight.setDate(midnight.getDate() - 1);
-  const groups = new Map<GroupName, Chat[]>(ORDER.map((name) => [name, []]));
+export function grouped(chats: readonly ChatSummary[], now: number): Group[] {
+  const groups = GROUPS.map(([name, days]) => ({ name, since: daysBefore(now, days), chats: [] as ChatSummary[] }));
   for (const chat of [...chats].sort((a, b) => b.updated_at - a.updated_at)) {
-    const name = chat.archived
-      ? 'archived'
-      : chat.pinned
-        ? 'pinned'
-        : chat.updated_at >= today
-          ? 'today'
-          : chat.updated_at >= yesterday
-            ? 'yesterday'
-            : 'earlier';
-    groups.get(name)?.push(chat);
+    groups.find(({ since }) => chat.updated_at >= since)?.chats.push(chat);
   }
-  return ORDER.flatMap((name) => {
-    const found = groups.get(name) ?? [];
-    return found.length > 0 ? [{ name, chats: found }] : [];
-  });
+  return groups.filter(({ chats: found }) => found.length > 0).map(({ name, chats: found }) => ({ name, chats: found }));
+}
+
+/** The midnight that many days before. Not times 24 hours: a day has 23 or 25 where the clock is put forward or back. */
+function daysBefore(now: number, days: number): number {
+  if (days === Infinity) return -Infinity;
+  const day = new Date(now);
+  day.setHours(0, 0, 0, 0);
+  return day.setDate(day.getDate() - days);
 }

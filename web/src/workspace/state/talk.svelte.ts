@@ -7,6 +7,7 @@ import { deleteFile } from '../api/asking';
 import type { AskedPart, Chat, GenerationEvent, Params } from '../api/types';
 import { isRunning, reduce, textOf, type ShownMessage } from './events';
 import { StoredChat, TemporaryChat, type ChatSource } from './sources';
+import { branchWith } from './branch-with';
 import { askedTogether, begun } from './tree';
 import { watch } from './watch';
 
@@ -33,6 +34,10 @@ export class Talk {
   /** The question on its way to the server: its words, or the names of its files. */
   sending: string | null = $state(null);
   broken: boolean = $state(false);
+  /** Where a chat that begins here will lie. */
+  folder: string | null = $state(null);
+  /** The message to be shown, until it has been. */
+  sought: string | null = $state(null);
 
   readonly running: boolean = $derived(this.branch.some(isRunning) || this.columns.some(isRunning));
   /** There is something to stop: an answer, or a question on its way. */
@@ -49,8 +54,8 @@ export class Talk {
 
   constructor(private readonly told: TalkEvents) {}
 
-  /** Opens a chat, or the place where a new one begins. */
-  async open(id: string | null): Promise<void> {
+  /** Opens a chat, or the place where a new one begins. message: shows it, on the branch where it lies. */
+  async open(id: string | null, message?: string): Promise<void> {
     const turn = ++this.opened;
     this.forget();
     this.leave();
@@ -60,14 +65,19 @@ export class Talk {
     this.branch = [];
     this.columns = [];
     this.more = false;
+    this.sought = null;
     this.state = id === null ? 'new' : 'loading';
     if (id === null) return;
     try {
-      const [chat, page] = await Promise.all([api.getChat(id), api.getMessages(id, { limit: PAGE })]);
+      const [chat, page] = await Promise.all([api.getChat(id), branchWith(id, message, PAGE)]);
       if (turn !== this.opened) return;
       this.chat = chat;
       this.show(page.messages, page.more);
       this.state = 'ready';
+      if (message === undefined || !page.messages.some((each) => each.id === message)) return;
+      this.sought = message;
+      const leaf = page.messages.at(-1)?.id;
+      if (leaf !== undefined && leaf !== chat.leaf_id) this.chat = await api.changeChat(id, { leaf_id: leaf });
     } catch (error) {
       if (turn !== this.opened) return;
       this.state = error instanceof ApiError && error.status === 404 ? 'gone' : 'failed';
@@ -118,7 +128,7 @@ export class Talk {
     this.sending = textOf({ parts }) || parts.flatMap((part) => ('name' in part && part.name) || []).join(', ');
     this.stopping = false;
     try {
-      const chat = this.temporary ? null : (this.chat ?? (await api.createChat({ models, params })));
+      const chat = this.temporary ? null : (this.chat ?? (await this.create(models, params)));
       if (chat && this.chat?.id !== chat.id) this.source = new StoredChat(chat.id);
       const after = parent === undefined ? (this.branch.at(-1)?.id ?? null) : parent;
       await this.generate(chat, { parent_id: after, parts, models, params });
@@ -205,6 +215,10 @@ export class Talk {
     const report = (error: unknown): void => console.info('Pagoda: a temporary chat left something.', error);
     for (const run of runs) api.stopGeneration(run).catch(report);
     for (const file of files) deleteFile(file).catch(report);
+  }
+
+  private create(models: string[], params: Params): Promise<Chat> {
+    return api.createChat({ models, params, ...(this.folder === null ? {} : { folder_id: this.folder }) });
   }
 
   private async goOnFrom(leaf: string): Promise<void> {

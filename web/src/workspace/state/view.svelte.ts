@@ -1,9 +1,11 @@
 /** What is open on the page right now. Nothing of it is kept. */
 
 import type { MessageKey } from '../../lib/i18n';
+import type { ChatSummary, Folder } from '../api/types';
 
 /** Dialogs by the names that ui/Dialogs.svelte knows. */
-export type DialogName = 'account' | 'presets' | 'prompts' | 'shortcuts';
+export type DialogName =
+  | 'account' | 'presets' | 'prompts' | 'shortcuts' | 'search' | 'move' | 'tags' | 'share' | 'export' | 'import';
 
 export interface Confirmation {
   title: string;
@@ -12,8 +14,12 @@ export interface Confirmation {
   act: () => Promise<void>;
 }
 
+/** What a dialog is about; a null chat means all of them. */
+export type Subject = { chat: ChatSummary | null } | { folder: Folder };
+
 export class View {
   dialog: DialogName | null = $state(null);
+  subject: Subject | null = $state.raw(null);
   confirmation: Confirmation | null = $state.raw(null);
   /** The sidebar over the page, on narrow windows. */
   drawer: boolean = $state(false);
@@ -25,4 +31,9 @@ export class View {
   focusComposer: number = $state(0);
   /** A sentence about what went wrong, until the reader has seen it. */
   fault: string | null = $state(null);
+
+  open(dialog: DialogName, subject: Subject): void {
+    this.subject = subject;
+    this.dialog = dialog;
+  }
 }

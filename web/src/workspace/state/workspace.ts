@@ -12,8 +12,8 @@ import { Navigation } from '../routing/navigation.svelte';
 import { ChatList } from './chat-list.svelte';
 import { Choices } from './choices.svelte';
 import { sentenceOf } from './faults';
+import { Folders } from './folders.svelte';
 import { Models } from './models.svelte';
-import { Neighbours } from './neighbours';
 import { Notices } from './notices.svelte';
 import { Prompts } from './prompts.svelte';
 import { Session } from './session.svelte';
@@ -31,7 +31,6 @@ export interface Workspace {
   readonly prompts: Prompts;
   readonly choices: Choices;
   readonly view: View;
-  readonly neighbours: Neighbours;
   /** What the server tells this tab outside of answers. */
   readonly tabEvents: TabEvents;
   /** Short news at the edge of the page. */
@@ -49,18 +48,14 @@ export function provideWorkspace(): Workspace {
   const local = browserStorage('localStorage');
   const preferences = new Preferences(local);
   const session = new Session(preferences);
-  const chats = new ChatList();
+  const chats = new ChatList(new Folders(local));
   const view = new View();
-  const neighbours = new Neighbours();
   const fault = (error: unknown): void => {
     if (error instanceof ApiError && error.status === 401) session.ended();
     else view.fault = sentenceOf(error, preferences.t);
   };
   const talk = new Talk({
-    onchat: (chat) => {
-      chats.put(chat);
-      neighbours.tell(chat.id);
-    },
+    onchat: (chat) => chats.put(chat),
     onfault: fault,
   });
   const models = new Models(local);
@@ -83,7 +78,6 @@ export function provideWorkspace(): Workspace {
     prompts: new Prompts(),
     choices: new Choices(talk, models, session, fault),
     view,
-    neighbours,
     tabEvents,
     notices,
     fault,
