@@ -110,6 +110,10 @@ def test_list_shows_the_catalog_and_what_is_here(tmp_path: Path, gguf: Path) -> 
     listed = pagoda(tmp_path, "list").stdout
     assert str(own) in listed
     assert "org/name/tiny-Q8_0.gguf" in listed
+    removed = pagoda(tmp_path, "rm", "org/name/tiny-Q8_0.gguf")
+    assert "is removed" in removed.stdout
+    assert "tiny-Q8_0" not in pagoda(tmp_path, "list").stdout
+    assert "pagoda list" in one_line(pagoda(tmp_path, "rm", "org/name"), 1)
 
 
 def test_pull_verifies_what_is_here(tmp_path: Path, gguf: Path) -> None:

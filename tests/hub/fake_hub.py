@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -16,12 +18,19 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class FakeHub:
-    """Repositories by name, each with its files; `gated` ones are refused. Every request is remembered."""
+    """Repositories by name, each with its files; `gated` ones are refused. Every request is remembered.
+
+    lfs: tells the checksums of files. holds: file -> after how many bytes it waits for the event.
+    """
 
     repos: dict[str, dict[str, bytes]]
     gated: tuple[str, ...] = ()
     revisions: tuple[str, ...] = ()  #: those that exist; none means all
+    lfs: bool = False
+    wrong: dict[str, bytes] = field(default_factory=dict)  #: what comes instead of a file
+    holds: dict[str, tuple[int, threading.Event]] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    ranges: list[str] = field(default_factory=list)  #: parts of files that were asked for
     url: str = ""
 
     def downloaded(self) -> list[str]:
@@ -50,7 +59,10 @@ def _answer(hub: FakeHub, path: str) -> tuple[int, dict[str, str], bytes]:
                 for name, body in files.items()
             ]
             return 200, {"Content-Type": "application/json"}, json.dumps(tree).encode()
-        siblings = [{"rfilename": name, "size": len(body)} for name, body in files.items()]
+        siblings = [
+            {"rfilename": name, "size": len(body), **({"lfs": _pointer(body)} if hub.lfs else {})}
+            for name, body in files.items()
+        ]
         info = {
             "id": repo,
             "modelId": repo,
@@ -63,7 +75,14 @@ def _answer(hub: FakeHub, path: str) -> tuple[int, dict[str, str], bytes]:
     body = files.get("/".join(words[4:]))
     if words[2] != "resolve" or body is None:
         return 404, {"X-Error-Code": "EntryNotFound"}, b""
-    return 200, {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(body).hexdigest()}"'}, body
+    headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(body).hexdigest()}"'}
+    if hub.lfs:
+        headers |= {"X-Linked-Etag": f'"{_pointer(body)["sha256"]}"', "X-Linked-Size": str(len(body))}
+    return 200, headers, body
+
+
+def _pointer(body: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body), "pointerSize": 134}
 
 
 @contextmanager
@@ -75,13 +94,26 @@ def fake_hub(hub: FakeHub) -> Iterator[FakeHub]:
             path = unquote(urlsplit(self.path).path)
             hub.requests.append((self.command, path))
             status, headers, body = _answer(hub, path)
-            self.send_response(status)
+            asked = self.headers.get("Range", "")
+            start = int(asked.removeprefix("bytes=").rstrip("-") or 0) if status == 200 else 0
+            if start:
+                hub.ranges.append(asked)
+                headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+            self.send_response(206 if start else status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) - start))
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(body)
+                self._send(path, hub.wrong.get(path.rsplit("/", 1)[1], body), start)
+
+        def _send(self, path: str, body: bytes, start: int) -> None:
+            after, event = hub.holds.get(path.rsplit("/", 1)[1], (len(body), None))
+            with contextlib.suppress(ConnectionError):  # whoever asked may go
+                self.wfile.write(body[start:after])
+                if event is not None:
+                    event.wait(60)
+                self.wfile.write(body[max(start, after) :])
 
         do_GET = do_HEAD = _respond  # noqa: N815 - named so by the base class
 

@@ -57,7 +57,7 @@ class ModelPool:
         self._residency = Residency(self.limits, launch)
         self._closing = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._foreseeing: set[asyncio.Task[None]] = set()
+        self._foreseeing: dict[ServedModel, asyncio.Task[None]] = {}
         self._loads: dict[ServedModel, asyncio.Task[None]] = {}
         self._timers: dict[ServedModel, asyncio.TimerHandle] = {}
         self._asleep: frozenset[str] = frozenset()  # the tags that are still to be woken
@@ -115,7 +115,26 @@ class ModelPool:
             raise ValueError("the default model cannot be removed")
         self._models.remove(model)
         model.removed = True
-        self._spawn(self._residency.unload(model))
+        self._spawn(self._leave(model))
+
+    async def prepare(self, model: ServedModel) -> None:
+        """Loads the tokenizer of a model that is to be added, as `start` does for those that are there; one
+        that cannot be loaded says so when the model is.
+        """
+        await self._residency.prepare([model])
+
+    async def crowded_out(self, model: ServedModel) -> Sequence[str]:
+        """Which models would be unloaded for this one, which need not be served yet."""
+        await self._residency.foresee(model)
+        return [other.name for other in self._residency.crowded_out(model)]
+
+    def memory_left(self) -> int | None:
+        """Bytes for one more model; None where nothing bounds it."""
+        return self._residency.memory_left()
+
+    def most_bytes(self) -> int | None:
+        """Bytes that one model could have if the others were unloaded; None where nothing bounds it."""
+        return self._residency.most_bytes()
 
     async def start(self, on_progress: Callable[[int, int], None] | None = None) -> EngineInfo:
         """Loads the default model. Raises EngineStartError."""
@@ -141,7 +160,7 @@ class ModelPool:
     async def wait_foreseen(self) -> None:
         """Waits until the contexts of all models are known, which takes a moment for a new model."""
         if self._foreseeing:
-            await asyncio.wait(self._foreseeing)
+            await asyncio.wait(self._foreseeing.values())
 
     def close(self) -> None:
         """Lets no request wait any longer: the server ends."""
@@ -301,10 +320,15 @@ class ModelPool:
             return self.limits.keep_alive
         return -1.0 if model is self.default else KEEP_ALIVE
 
+    async def _leave(self, model: ServedModel) -> None:
+        await self._residency.unload(model)
+        if all(other.config.model_path != model.config.model_path for other in self._models):
+            self._residency.forget(model)
+
     def _foresee(self, model: ServedModel) -> None:
-        task = self._spawn(self._residency.foresee(model))
-        self._foreseeing.add(task)
-        task.add_done_callback(self._foreseeing.discard)
+        if model not in self._foreseeing:
+            task = self._foreseeing[model] = self._spawn(self._residency.foresee(model))
+            task.add_done_callback(lambda _task: self._foreseeing.pop(model))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -135,15 +135,38 @@ class Residency:
         ]
         return memory_left(holdings, self._limits.memory_bytes)
 
+    def crowded_out(self, model: ServedModel) -> list[ServedModel]:
+        """Those that would be unloaded for a model, the first one first; see `load`."""
+        resident = [other for other in self._resident if other is not model]
+        if len(resident) < len(self._resident):
+            return []
+        found = []
+        left, most = self.memory_left(), self._limits.max_loaded
+        least = 0 if model.forecast is None else model.forecast.least_bytes
+        while resident and (
+            (most is not None and len(resident) >= most) or (left is not None and least > left)
+        ):
+            victim = _victim(resident)
+            resident.remove(victim)
+            found.append(victim)
+            left = None if left is None else left + victim.committed_bytes
+        return found
+
+    def most_bytes(self) -> int | None:
+        """Memory that one model could have if it were alone; None where nothing bounds it."""
+        left = self.memory_left()
+        return None if left is None else left + sum(other.committed_bytes for other in self._resident)
+
+    def forget(self, model: ServedModel) -> None:
+        """Drops what is kept for the next time that a model is loaded."""
+        self._texts.pop(_text_key(model.config), None)
+
     async def foresee(self, model: ServedModel) -> None:
         """Finds out what a model will need, once. Leaves open what its files do not tell: loading says it."""
         if model.forecast is not None:
             return
-        left = self.memory_left()
-        reserved = sum(other.committed_bytes for other in self._resident)
-        total = None if left is None else left + reserved
         try:
-            model.forecast = await asyncio.to_thread(forecast, model.config, total)
+            model.forecast = await asyncio.to_thread(forecast, model.config, self.most_bytes())
         except ForecastError as error:
             _log.warning("%s: %s", model.name, error)
             model.forecast = Forecast(None, 0)
@@ -192,8 +215,7 @@ class Residency:
         await self.foresee(model)
         try:
             while self._resident and not self._fits(model):
-                idle = [other for other in self._resident if not other.in_use]
-                victim = min(idle or self._resident, key=lambda other: other.idle_since)
+                victim = _victim(self._resident)
                 victim.leaving = True
                 if victim.in_use:
                     self._freed.clear()
@@ -235,6 +257,11 @@ class Residency:
             model.residence, model.leaving = "unloaded", False
             if model in self._resident:
                 self._resident.remove(model)
+
+
+def _victim(resident: Sequence[ServedModel]) -> ServedModel:
+    idle = [other for other in resident if not other.in_use]
+    return min(idle or resident, key=lambda other: other.idle_since)
 
 
 def _text_key(config: EngineConfig) -> tuple[str, int, str | None]:

@@ -18,6 +18,7 @@ COMMANDS = (
     "run-batch",
     "pull",
     "list",
+    "rm",
     "inspect",
     "user",
     "backup",

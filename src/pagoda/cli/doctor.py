@@ -155,8 +155,8 @@ def _model() -> Iterator[Finding]:
 
 
 def _network() -> Iterator[Finding]:
+    from pagoda.hub.endpoint import hub_endpoint, hub_is_offline
     from pagoda.hub.network import probe
-    from pagoda.hub.store import hub_endpoint, hub_is_offline
 
     endpoint = hub_endpoint(os.environ)
     if hub_is_offline(os.environ):

@@ -66,8 +66,7 @@ def build_pool(
     default.put(llm)
     models = [default]
     for choice, local in zip(options.models[1:], found[1:], strict=True):
-        config, own = further_config(options, local), _for_others(settings)
-        models.append(ServedModel((choice.name or local.name,), config, own, root=str(local.path)))
+        models.append(further_model(options, settings, local, choice.name or local.name))
     bases = {name: model for model in reversed(models) for name in model.names}
     for choice, local, model in zip(options.models, found, models, strict=True):
         bases.setdefault(choice.model, model)  # by what it is called on Hugging Face, as vLLM's users do
@@ -83,6 +82,15 @@ def build_pool(
         memory_bytes=options.model_memory,
     )
     return ModelPool(models, limits, launch or llm.launch)
+
+
+def further_model(
+    options: ServiceOptions, settings: ServerSettings, local: LocalModel, name: str
+) -> ServedModel:
+    """A model beside the default one, as it was asked for on the command line or while the server runs."""
+    from pagoda.api.served_model import ServedModel
+
+    return ServedModel((name,), further_config(options, local), _for_others(settings), root=str(local.path))
 
 
 def _for_others(settings: ServerSettings) -> ServerSettings:

@@ -7,6 +7,7 @@ with one line), then the engine process starts loading, and only then the web fr
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
 import os
 import socket
@@ -21,7 +22,7 @@ import msgspec
 from pagoda.api.settings import ServerSettings
 from pagoda.cli.console import LoadingProgress, progress_reporter, say
 from pagoda.cli.machine import in_container
-from pagoda.cli.pool import build_pool, engine_config
+from pagoda.cli.pool import build_pool, engine_config, further_model
 from pagoda.cli.ports import address_of, bind, bind_unix, is_loopback
 from pagoda.cli.settings import web_dir
 from pagoda.engine.config import EngineConfig, EngineInfo
@@ -150,7 +151,7 @@ def _serve(
 
     settings = server_settings(options, found[0])
     pool = build_pool(options, settings, found, llm, launch)
-    parts = _parts(options, ring)
+    parts = _parts(options, settings, ring)
     name = settings.served_model_names[0]
     loading = LoadingProgress(f"Loading {name}")
 
@@ -176,12 +177,13 @@ def _log_ring() -> LogRing:
     return LogRing(silent=("pagoda.engine.request_log",))  # prompts, where the operator wants them logged
 
 
-def _parts(options: ServiceOptions, log: LogRing | None) -> list[ServerPart]:
+def _parts(options: ServiceOptions, settings: ServerSettings, log: LogRing | None) -> list[ServerPart]:
     if not options.workspace:
         return []
     from pagoda.cli.workspace import WorkspacePart
 
-    return [WorkspacePart(pagoda_home(), log)]
+    further = functools.partial(further_model, options, settings)
+    return [WorkspacePart(pagoda_home(), further, offline=options.offline, log=log)]
 
 
 def server_settings(options: ServiceOptions, model: LocalModel) -> ServerSettings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from pagoda.api.prompts import tokenize
 from pagoda.api.served_model import ServedModel
 from pagoda.cli.functions import HttpFunctions, ServedTokens
 from pagoda.cli.live import ServerStats
+from pagoda.cli.model_hub import PooledModels
+from pagoda.hub import LocalModel
 from pagoda.workspace.admin.log_ring import LogRing
 from pagoda.workspace.app import Workspace
 from pagoda.workspace.providers.base import ProviderError, ProviderModel
@@ -26,10 +28,21 @@ from pagoda.workspace.storage.database import DatabaseError
 
 
 class WorkspacePart:
-    """A `ServerPart`. data_dir: the data folder, locked by this server. log: what the page shows of it."""
+    """A `ServerPart`. data_dir: the data folder, locked by this server. further: makes a served model of one
+    on this disk and a name. offline: nothing may be fetched. log: what the page shows of it.
+    """
 
-    def __init__(self, data_dir: Path, log: LogRing | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        further: Callable[[LocalModel, str], ServedModel],
+        *,
+        offline: bool = False,
+        log: LogRing | None = None,
+    ) -> None:
         self._data_dir = data_dir
+        self._further = further
+        self._offline = offline
         self._log = log
         self._workspace: Workspace | None = None
 
@@ -37,14 +50,15 @@ class WorkspacePart:
         """Raises DatabaseError for a DATABASE_URL that is none."""
         local = LocalProvider(LocalModels(InProcessChats(app.state.server)), as_provider_error)
         settings = WorkspaceSettings.from_environment(os.environ)
-        tokens = ServedTokens(app.state.server.models)
+        pool = app.state.server.models
         self._workspace = Workspace(
             settings,
             self._data_dir,
             [local],
             __version__,
-            tokens=tokens,
-            stats=ServerStats(app.state.server.models),
+            tokens=ServedTokens(pool),
+            models=PooledModels(pool, self._further, offline=self._offline),
+            stats=ServerStats(pool),
             log=self._log,
         )
         app.state.server.hooks = HttpFunctions(self._workspace.functions.api)
@@ -121,7 +135,8 @@ def as_provider_error(error: Exception) -> ProviderError | None:
 
 
 def _writes(model: ServedModel) -> bool:
-    return model.info is None or model.info.runner != "pooling"
+    known = model.info or model.forecast
+    return known is None or known.runner != "pooling"
 
 
 def _shown(model: ServedModel) -> ProviderModel:

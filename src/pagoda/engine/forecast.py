@@ -13,11 +13,16 @@ from pagoda.engine.config import EngineConfig
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """max_model_len: the context it will have with this memory to itself, None where that is not known.
-    least_bytes: memory without which it cannot have that context; more makes a larger cache.
+    least_bytes: memory without which it cannot have that context; more makes a larger cache. weight_bytes: of
+    it, for the weights. parameters: values in its weights. runner: what it is for, None where not known.
     """
 
     max_model_len: int | None
     least_bytes: int
+    weight_bytes: int = 0
+    parameters: int | None = None
+    architecture: str | None = None
+    runner: str | None = None
 
 
 class ForecastError(ValueError):
@@ -53,8 +58,9 @@ def _forecast(config: EngineConfig, available: int | None) -> Forecast:
         from pagoda.engine.scripted import load_scripted  # costs nothing
 
         info = load_scripted(config).info
-        return Forecast(info.max_model_len, info.weight_bytes + info.cache_bytes)
-    from pagoda.engine.loading import open_configured, plan_model
+        need = info.weight_bytes + info.cache_bytes
+        return Forecast(info.max_model_len, need, architecture=info.architecture, runner=info.runner)
+    from pagoda.engine.loading import count_weights, open_configured, plan_model
     from pagoda.engine.runner import purpose_of
     from pagoda.engine.sizes import least_bytes
     from pagoda.execute.base import BLOCK_SIZE
@@ -63,8 +69,16 @@ def _forecast(config: EngineConfig, available: int | None) -> Forecast:
     checkpoint = open_configured(config, purpose)
     try:
         plan = plan_model(config, checkpoint, purpose, available)
+        architecture = checkpoint.config.architecture
     finally:
         checkpoint.close()
     context = plan.sizes.max_model_len
     context_bytes = -(-context // BLOCK_SIZE) * plan.block_bytes
-    return Forecast(context, least_bytes(config, plan.weight_bytes, context_bytes))
+    return Forecast(
+        context,
+        least_bytes(config, plan.weight_bytes, context_bytes),
+        plan.weight_bytes,
+        count_weights(plan.program),
+        architecture,
+        purpose,
+    )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from pagoda.hub.errors import DiskFullError, SourceError
+from pagoda.hub.errors import DiskFullError, RefusedError, SourceError
 from pagoda.hub.progress import ProgressReporter, format_bytes
 
 if TYPE_CHECKING:
@@ -181,7 +181,8 @@ def _receive(
             if response.status_code != 200:
                 return digest  # the range was refused: ask again for the whole file
         if not response.is_success:
-            raise SourceError(f"the server answered {response.status_code} {response.reason_phrase}".rstrip())
+            answered = f"the server answered {response.status_code} {response.reason_phrase}".rstrip()
+            raise RefusedError(answered) if response.status_code in (401, 403) else SourceError(answered)
         for chunk in response.iter_raw():  # as it comes: a fixed size would lose the rest of a broken stream
             if have + len(chunk) > target.size:
                 raise _too_long(target)

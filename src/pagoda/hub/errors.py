@@ -11,5 +11,9 @@ class SourceError(HubError):
     """One source of a file failed; the next one may still work."""
 
 
+class RefusedError(SourceError):
+    """The source has the file and does not give it to us."""
+
+
 class DiskFullError(HubError):
     """There is no room for the file; another source would not help."""

@@ -70,6 +70,11 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     return cache / "huggingface" / "hub"
 
 
+def repo_folder(cache: Path, repo: str) -> Path:
+    """Where the cache has a repository."""
+    return cache / ("models--" + repo.replace("/", "--"))
+
+
 def find_cached(name: HubName, environ: Mapping[str, str], revision: str = "main") -> Path | None:
     """The folder or GGUF file of `name` when all of it is in the cache, else None.
 
@@ -86,7 +91,7 @@ def find_cached(name: HubName, environ: Mapping[str, str], revision: str = "main
 
 
 def _snapshot(name: HubName, environ: Mapping[str, str], revision: str) -> Path | None:
-    base = cache_folder(environ) / ("models--" + name.repo.replace("/", "--"))
+    base = repo_folder(cache_folder(environ), name.repo)
     try:
         commit = (base / "refs" / revision).read_text().strip()
     except OSError:
@@ -122,20 +127,41 @@ def is_complete_model(folder: Path) -> bool:
 
 
 def cached_models(environ: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
-    """Every usable model in the cache: (name to serve it by, folder or file)."""
+    """Every usable model in the cache, by its main revision: (name to serve it by, folder or file)."""
+    for name, revision, path in cached_revisions(environ):
+        if revision == "main":
+            yield name, path
+
+
+def cached_revisions(environ: Mapping[str, str]) -> Iterator[tuple[str, str, Path]]:
+    """Every usable model in the cache: (name to serve it by, branch or tag, folder or file).
+
+    Of revisions that are the same commit the first one, "main" before others.
+    """
     for base in sorted(cache_folder(environ).glob("models--*--*")):
         repo = base.name.removeprefix("models--").replace("--", "/", 1)
         name = HubName.parse(repo)
         if name is None:
             continue
-        whole = find_cached(name, environ)
-        if whole is not None:
-            yield repo, whole
-        try:
-            commit = (base / "refs" / "main").read_text().strip()
-        except OSError:
-            continue
-        snapshot = base / "snapshots" / commit
-        for path in sorted(snapshot.rglob("*.gguf")):
-            if path.exists():
-                yield f"{repo}/{path.relative_to(snapshot)}", path
+        for revision, commit in _revisions(base):
+            whole = find_cached(name, environ, revision)
+            if whole is not None:
+                yield repo, revision, whole
+            snapshot = base / "snapshots" / commit
+            for path in sorted(snapshot.rglob("*.gguf")):
+                if path.exists():
+                    yield f"{repo}/{path.relative_to(snapshot)}", revision, path
+
+
+def _revisions(base: Path) -> list[tuple[str, str]]:
+    """Branches and tags of a repository's folder, with their commits."""
+    refs = base / "refs"
+    names = [str(path.relative_to(refs)) for path in refs.rglob("*") if path.is_file()]
+    commits: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: (name != "main", name)):
+        commits.setdefault((refs / name).read_text().strip(), name)
+    # A commit that was asked for by its own name has no reference.
+    for path in sorted((base / "snapshots").glob("*")):
+        if _COMMIT.fullmatch(path.name):
+            commits.setdefault(path.name, path.name)
+    return [(name, commit) for commit, name in commits.items() if Path(commit).name == commit]

@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from pagoda.hub.errors import DiskFullError, HubError
+from pagoda.hub.endpoint import hub_endpoint, hub_is_offline
+from pagoda.hub.errors import DiskFullError, HubError, RefusedError, SourceError
 from pagoda.hub.hub_cache import (
     ADAPTER_FILES,
     HubName,
@@ -24,10 +26,11 @@ from pagoda.hub.hub_cache import (
     find_cached,
     find_cached_adapter,
     quant_tag,
+    repo_folder,
 )
+from pagoda.hub.large_files import LARGE_BYTES, LargeFile, fetch_large
 from pagoda.hub.network import probe
 from pagoda.hub.progress import ProgressReporter, format_bytes
-from pagoda.hub.store import hub_endpoint, hub_is_offline
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -126,6 +129,7 @@ def _download(
         cache = cache_folder(environ)
         _require_space(cache, sum(files.values()))
         with _watched(name, cache, sum(files.values()), progress):
+            fetch_large(repo_folder(cache, name.repo), _large(info, files, endpoint), environ, progress)
             snapshot = Path(
                 snapshot_download(
                     name.repo,
@@ -135,7 +139,7 @@ def _download(
                     endpoint=endpoint,
                 )
             )
-    except GatedRepoError as error:
+    except (GatedRepoError, RefusedError) as error:
         raise HubError(
             f"{name.repo} asks you to accept its terms: do so at {endpoint}/{name.repo} and set HF_TOKEN"
         ) from error
@@ -147,6 +151,8 @@ def _download(
         raise HubError(f"{name.repo} has no revision {revision!r} at {endpoint}") from error
     except HfHubHTTPError as error:
         raise HubError(f"{name.repo} cannot be fetched from {endpoint}: {_first_line(error)}") from error
+    except SourceError as error:
+        raise HubError(f"{name.repo} cannot be fetched from {endpoint}: {error}") from error
     except OSError as error:
         raise HubError(f"{name.repo} cannot be stored: {_first_line(error)}") from error
     return snapshot / next(iter(files)) if name.wants_gguf else snapshot
@@ -189,6 +195,17 @@ def _choose_adapter(name: HubName, info: ModelInfo) -> dict[str, int]:
     return {file: sizes[file] for file in ADAPTER_FILES}
 
 
+def _large(info: ModelInfo, files: Mapping[str, int], endpoint: str) -> list[LargeFile]:
+    """Those of the files whose checksum the hub tells: they are fetched so that they can be resumed."""
+    found = []
+    for sibling in info.siblings or []:
+        if sibling.lfs is not None and files.get(sibling.rfilename, 0) >= LARGE_BYTES:
+            path = quote(sibling.rfilename)
+            url = f"{endpoint}/{info.id}/resolve/{quote(info.sha or 'main', safe='')}/{path}"
+            found.append(LargeFile(url, sibling.lfs.size, sibling.lfs.sha256))
+    return found
+
+
 MODEL = Wanted(find_cached, _choose)
 ADAPTER = Wanted(find_cached_adapter, _choose_adapter)
 
@@ -211,8 +228,9 @@ def _require_space(cache: Path, needed: int) -> None:
 @contextmanager
 def _watched(name: HubName, cache: Path, total: int, progress: ProgressReporter) -> Iterator[None]:
     """Reports how the cache grows meanwhile; that holds for every protocol and version of huggingface_hub."""
-    folders = (cache / ("models--" + name.repo.replace("/", "--")), cache / "blobs")
-    before = sum(map(_disk_bytes, folders))
+    folders = (repo_folder(cache, name.repo), cache / "blobs")
+    # What an earlier attempt has left of a file counts as done.
+    before = sum(_disk_bytes(folder, but=".part") for folder in folders)
     over = threading.Event()
 
     def watch() -> None:
@@ -230,11 +248,16 @@ def _watched(name: HubName, cache: Path, total: int, progress: ProgressReporter)
         progress.finish()
 
 
-def _disk_bytes(folder: Path) -> int:
-    """Bytes on disk of the files under `folder`, links left out; 0 for a folder that is not there."""
+def _disk_bytes(folder: Path, but: str | None = None) -> int:
+    """Bytes on disk of the files under `folder`, links left out; 0 for a folder that is not there.
+
+    but: an ending of names that do not count.
+    """
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:
+            if but is not None and name.endswith(but):
+                continue
             try:
                 total += os.lstat(os.path.join(parent, name)).st_blocks * 512
             except FileNotFoundError:

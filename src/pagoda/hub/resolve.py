@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pagoda.hub.catalog import CATALOG, CatalogEntry, find_entry, near_names
+from pagoda.hub.endpoint import hub_endpoint, split_address
 from pagoda.hub.errors import HubError
 from pagoda.hub.home import models_dir, pagoda_home
 from pagoda.hub.hub_cache import ADAPTER_FILES, HubName, find_cached, find_cached_adapter, is_adapter
 from pagoda.hub.progress import ProgressReporter
 
-KINDS = (
-    "a local folder, a GGUF file, a catalog name (see `pagoda list`) "
-    "or a Hugging Face name such as Qwen/Qwen3-0.6B"
-)
+_REVISION = re.compile(r"[\w][\w./-]*")
+FETCHED = "a catalog name (see `pagoda list`) or a Hugging Face name such as Qwen/Qwen3-0.6B"
+KINDS = f"a local folder, a GGUF file, {FETCHED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,13 @@ def resolve(
 
     A path that exists is taken as it is and never touches the network. refresh: check what is here again
     (checksum for the catalog, newest revision for the hub); without it a model that is here needs no network.
-    revision: a branch, tag or commit on the hub, where the model comes from there.
+    revision: a branch, tag or commit on the hub, where the model comes from there. The name may be the
+    address of the model's page there.
     The code that fetches is imported only where something must be fetched, for a fast start.
     """
     env = os.environ if environ is None else environ
+    name, in_address = split_address(name, hub_endpoint(env))
+    revision = revision or in_address
     entry = find_entry(name, catalog)
     path = Path(name).expanduser()
     if path.exists() and (entry is None or (path / "config.json").exists()):
@@ -74,6 +78,33 @@ def resolve(
         hub_name, progress, offline=offline, refresh=refresh, revision=revision or "main", environ=env
     )
     return LocalModel(found, name, "hub")
+
+
+def pullable_name(
+    name: str,
+    revision: str | None = None,
+    *,
+    catalog: Sequence[CatalogEntry] = CATALOG,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[str, str | None]:
+    """The name and revision to fetch a model by, of what a user typed; nobody is asked whether it exists.
+
+    Raises HubError for what can be no model's name, the path of a local one among it.
+    """
+    bare, in_address = split_address(name, hub_endpoint(os.environ if environ is None else environ))
+    revision = revision or in_address
+    entry = find_entry(bare, catalog)
+    if entry is not None:
+        if revision is not None:
+            raise HubError(f"{entry.name} is of the catalog, which has one revision of it")
+        return entry.name, None
+    if not _may_be_hub_name(bare):
+        raise HubError(f"{bare} is a path; give {FETCHED}")
+    if HubName.parse(bare) is None:
+        raise HubError(_unknown(bare, Path(bare), catalog, FETCHED))
+    if revision is not None and (not _REVISION.fullmatch(revision) or ".." in revision):
+        raise HubError(f"{revision!r} is no branch, tag or commit")
+    return bare, revision
 
 
 def resolve_adapter(
@@ -118,9 +149,9 @@ def _check_local(path: Path) -> Path:
     raise HubError(f"{path} is not a model: a folder needs config.json, tokenizer.json and *.safetensors")
 
 
-def _unknown(name: str, path: Path, catalog: Sequence[CatalogEntry]) -> str:
+def _unknown(name: str, path: Path, catalog: Sequence[CatalogEntry], kinds: str = KINDS) -> str:
     if not _may_be_hub_name(name) or name.endswith(".gguf"):
         return f"there is no file or folder {path}"
     near = near_names(name, catalog)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return f"unknown model {name!r}: {hint}Give {KINDS}"
+    return f"unknown model {name!r}: {hint}Give {kinds}"

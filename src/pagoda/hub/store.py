@@ -8,24 +8,12 @@ from pathlib import Path
 
 from pagoda.hub.catalog import CatalogEntry, CatalogFile, HubFile, PackageMember
 from pagoda.hub.download import Target, download, file_sha256
+from pagoda.hub.endpoint import hub_endpoint, hub_is_offline
 from pagoda.hub.errors import DiskFullError, HubError, SourceError
 from pagoda.hub.home import exclusive, make_folder
 from pagoda.hub.network import probe
 from pagoda.hub.package_index import fetch_members
 from pagoda.hub.progress import ProgressReporter
-
-TRUE_WORDS = ("1", "on", "yes", "true")
-
-
-def hub_endpoint(environ: Mapping[str, str]) -> str:
-    """Where Hugging Face is: $HF_ENDPOINT (a mirror) or the site itself."""
-    return (environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-
-
-def hub_is_offline(environ: Mapping[str, str]) -> bool:
-    """Whether the user forbade calls to Hugging Face."""
-    switches = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-    return any(environ.get(name, "").lower() in TRUE_WORDS for name in switches)
 
 
 def obtain(

@@ -15,9 +15,11 @@ from pagoda.workspace.accounts.passwords import Passwords
 from pagoda.workspace.accounts.service import Accounts
 from pagoda.workspace.accounts.users import Users
 from pagoda.workspace.admin.house_settings import HouseSettings
+from pagoda.workspace.admin.hub import Hub
 from pagoda.workspace.admin.live import Live
 from pagoda.workspace.admin.live_stats import LiveStats
 from pagoda.workspace.admin.log_ring import LogRing
+from pagoda.workspace.admin.model_hub import ModelHub
 from pagoda.workspace.chats.folders import Folders
 from pagoda.workspace.chats.listing import ChatList
 from pagoda.workspace.chats.prompts import Prompts
@@ -43,6 +45,7 @@ from pagoda.workspace.routes import (
     admin_functions,
     admin_groups,
     admin_house,
+    admin_hub,
     admin_live,
     admin_models,
     admin_users,
@@ -73,7 +76,7 @@ class Workspace:
 
     data_dir: where its files lie; the server has it to itself. version: of the package, shown in the page.
     passwords: how they are hashed. tokens: tokenizers of the models that this server runs, for functions.
-    stats, log: of the server around, for its live page.
+    models: those models themselves, for administrators. stats, log: of the server around, for its live page.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Workspace:
         tokens: TokenCounter | None = None,
         stats: LiveStats | None = None,
         log: LogRing | None = None,
+        models: ModelHub | None = None,
     ) -> None:
         self.version = version
         self.data_dir = data_dir
@@ -111,6 +115,7 @@ class Workspace:
             self.database, self.sealer, settings.connections, settings.private_connections
         )
         self.providers = Providers(providers, self.connections, self.model_settings)
+        self.hub = Hub(self.database, models)
         self.tabs = Tabs()
         self.generations = Generations(
             self.database, self.chats, self.providers, self.tabs, lambda: self.settings
@@ -151,12 +156,14 @@ class Workspace:
         await self.search.prepare()
         await self.chats.end_interrupted()
         await self.connections.start()
+        await self.hub.start()
 
     async def drain(self) -> None:
-        """Ends answers, which are written down, and all streams. What comes now finds them ended as well."""
+        """Ends answers, which are written down, downloads and streams. What comes now finds them ended."""
         self.draining.set()
         self.live.close()
         self.tabs.close_all()
+        await self.hub.stop()
         await self.generations.shutdown()
 
     async def stop(self) -> None:
@@ -171,7 +178,15 @@ class Workspace:
         """Adds the routes; before the one that serves the page."""
         app.state.workspace = self
         install_error_handler(app)
-        administration = (admin_users, admin_groups, admin_house, admin_functions, admin_live, admin_backup)
+        administration = (
+            admin_users,
+            admin_groups,
+            admin_house,
+            admin_hub,
+            admin_functions,
+            admin_live,
+            admin_backup,
+        )
         for routes in (
             auth,
             me,

@@ -1,0 +1,341 @@
+"""The models of a server and of its disk, for the administrators of a workspace (a `ModelHub`)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from pagoda.api.errors import ApiError
+from pagoda.api.model_pool import ModelPool
+from pagoda.api.served_model import ServedModel
+from pagoda.cli.fits import Fits
+from pagoda.cli.pull_client import pull_apart, sentence
+from pagoda.engine.forecast import Forecast, ForecastError
+from pagoda.engine.memory import total_bytes
+from pagoda.hub import CATALOG, HubError, LocalModel, SilentProgress, models_dir, pagoda_home, resolve
+from pagoda.hub.hub_cache import cache_folder
+from pagoda.hub.local import StoredModel, remove_stored, stored_models
+from pagoda.hub.resolve import pullable_name
+from pagoda.workspace.admin.model_hub import (
+    CatalogModel,
+    HubModel,
+    HubOverview,
+    Memory,
+    ModelHubError,
+    Offer,
+    PullNews,
+)
+
+UNLOAD_SECONDS = 30.0  #: that removing a model waits for what runs on it
+
+_log = logging.getLogger(__name__)
+
+
+class PooledModels:
+    """further: makes a served model of one on this disk and a name. offline: nothing may be fetched."""
+
+    def __init__(
+        self, pool: ModelPool, further: Callable[[LocalModel, str], ServedModel], *, offline: bool
+    ) -> None:
+        self._pool = pool
+        self._further = further
+        self._offline = offline
+        self._fits = Fits(pool)
+        self._offers: dict[str, Offer] = {}
+        self._work: set[asyncio.Task[None]] = set()
+
+    async def overview(self) -> HubOverview:
+        stored = await asyncio.to_thread(stored_models)
+        by_path = {str(model.path): model for model in stored}
+        served = self._pool.list()
+        models = [await self._shown(model, by_path.get(model.config.model_path)) for model in served]
+        paths = {model.config.model_path for model in served}
+        models += [await self._shown_stored(model) for model in stored if str(model.path) not in paths]
+        disk_free = _disk_free()
+        present = {model.id for model in stored if model.source == "catalog"}
+        catalog = [
+            CatalogModel(
+                name=entry.name,
+                description=entry.description,
+                licence=entry.licence,
+                size=entry.size,
+                present=entry.name in present,
+                fit=self._fits.judge_size(entry.size, None if entry.name in present else disk_free),
+            )
+            for entry in CATALOG
+        ]
+        return HubOverview(models, catalog, self._memory(disk_free), self._offline)
+
+    def plain_name(self, model: str, revision: str | None) -> tuple[str, str | None]:
+        try:
+            found = pullable_name(model, revision)
+        except HubError as error:
+            raise ModelHubError(sentence(str(error)), 400) from error
+        if self._offline:
+            raise ModelHubError("The server was started with --offline, so nothing is fetched.")
+        return found
+
+    async def pull(self, model: str, revision: str | None) -> AsyncGenerator[PullNews, None]:
+        async for news in pull_apart(model, revision):
+            yield news
+
+    async def offer(self, offer: Offer, *, at_start: bool = False) -> None:
+        found = await asyncio.to_thread(_resolve, offer)
+        model = self._further(found, offer.name)
+        old = self._named(offer.name)
+        if old is not None:
+            if old.config.model_path == model.config.model_path or offer.name not in self._offers:
+                return  # it is served as it is; what the command line says goes first
+            self._pool.remove(offer.name)
+        if not at_start:
+            try:
+                await self._fits.needs(model.config)
+            except ForecastError as error:
+                raise ModelHubError(f"{offer.name} is here and cannot be served: {error}") from error
+            await self._pool.prepare(model)
+        try:
+            self._pool.add(model)
+        except ValueError as error:
+            raise ModelHubError(f"{offer.name} cannot be offered: {error}.") from error
+        self._offers[offer.name] = offer
+
+    async def withdraw(self, name: str) -> None:
+        model = self._served(name)
+        if name not in self._offers:
+            raise ModelHubError(f"{name} is served by the command line; leave it out there.")
+        self._check_no_adapters(model)
+        self._pool.remove(name)
+        del self._offers[name]
+
+    async def check_load(self, model: str, make_room: bool) -> Offer | None:
+        served, offer = self._named(model), None
+        if served is None:
+            stored = await self._stored(model)
+            served = self._pool_model_of(stored)
+            if served is None:
+                offer = Offer(stored.reference, stored.id, stored.revision)
+                if stored.source == "folder":
+                    offer = Offer(stored.reference, stored.path.stem, None)
+                served = self._further(await asyncio.to_thread(_resolve, offer), offer.name)
+        if self._pool.is_sleeping:
+            raise ModelHubError("The server sleeps; POST /wake_up wakes it.")
+        if served.loaded_llm is not None:
+            return offer
+        try:
+            others = await self._fits.check(served)
+        except ForecastError as error:
+            raise ModelHubError(f"{served.name} cannot be loaded: {error}") from error
+        if others and not make_room:
+            names = " and ".join(others)
+            raise ModelHubError(f"Loading {served.name} unloads {names}.", kind="needs_room")
+        return offer
+
+    def begin_load(self, name: str) -> None:
+        self._spawn(self._pool.load(self._served(name).name))
+
+    def begin_unload(self, name: str) -> None:
+        self._spawn(self._pool.unload(self._served(name).name))
+
+    async def remove(self, model: str, unload: bool) -> list[str]:
+        served = self._named(model)
+        if served is None:
+            stored: StoredModel | None = await self._stored(model)
+            served = None if stored is None else self._pool_model_of(stored)
+        else:
+            found = await asyncio.to_thread(stored_models)
+            path = served.config.model_path
+            stored = next((each for each in found if str(each.path) == path), None)
+        kept = None if served is None else self._kept(served, stored)
+        if stored is None or kept is not None:
+            raise ModelHubError(f"{model} cannot be removed: {_WHY_KEPT[kept or 'given']}.")
+        names = []
+        if served is not None:
+            names = [served.name]
+            await self._make_idle(served, unload)
+            await self.withdraw(served.name)
+        try:
+            await asyncio.to_thread(remove_stored, stored)
+        except HubError as error:
+            raise ModelHubError(sentence(str(error))) from error
+        return names
+
+    async def stop(self) -> None:
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+
+    async def _make_idle(self, served: ServedModel, unload: bool) -> None:
+        if served.loaded_llm is None:
+            return
+        if not unload:
+            raise ModelHubError(f"{served.name} is in memory; unload it first.", kind="loaded")
+        try:
+            await asyncio.wait_for(self._pool.unload(served.name), UNLOAD_SECONDS)
+        except TimeoutError as error:
+            raise ModelHubError(f"Answers still run on {served.name}; try again later.") from error
+
+    async def _shown(self, model: ServedModel, stored: StoredModel | None) -> HubModel:
+        needs = await self._needs(model)
+        info = model.info
+        path = Path(model.config.lora or model.config.model_path)
+        return HubModel(
+            id=model.name,
+            reference=model.name if stored is None else stored.id,
+            revision=None if stored is None else stored.revision,
+            path=str(path),
+            source="given" if stored is None or model.parent is not None else stored.source,
+            format=_format(path),
+            size=None if stored is None or model.parent is not None else stored.size,
+            parameters=None if needs is None else needs.parameters,
+            architecture=None if needs is None else needs.architecture,
+            runner=None if needs is None else needs.runner,
+            context=model.max_model_len or (None if needs is None else needs.max_model_len),
+            state=_state(model),
+            needs=None if needs is None else needs.least_bytes,
+            held=model.committed_bytes if info is not None else 0,
+            fit=await self._fits.judge(model),
+            default=model is self._pool.default,
+            offered=model.name in self._offers,
+            parent=model.parent,
+            answering=model.leases,
+            error=model.failure if info is None else None,
+            kept=self._kept(model, stored),
+        )
+
+    async def _shown_stored(self, stored: StoredModel) -> HubModel:
+        model = self._further(LocalModel(stored.path, stored.id, stored.source), stored.id)
+        needs = await self._needs(model)
+        return HubModel(
+            id=stored.id,
+            reference=stored.reference,
+            revision=stored.revision,
+            path=str(stored.path),
+            source=stored.source,
+            format=_format(stored.path),
+            size=stored.size,
+            parameters=None if needs is None else needs.parameters,
+            architecture=None if needs is None else needs.architecture,
+            runner=None if needs is None else needs.runner,
+            context=None if needs is None else needs.max_model_len,
+            state="disk",
+            needs=None if needs is None else needs.least_bytes,
+            fit=await self._fits.judge(model),
+        )
+
+    async def _needs(self, model: ServedModel) -> Forecast | None:
+        try:
+            return await self._fits.needs(model.config)
+        except ForecastError:
+            return None  # its fit says why
+
+    def _memory(self, disk_free: int | None) -> Memory:
+        limits = self._pool.limits
+        return Memory(
+            total=total_bytes(),
+            available=self._pool.memory_left(),
+            used_by_models=sum(model.committed_bytes for model in self._pool.list()),
+            limit=limits.memory_bytes,
+            max_loaded=limits.max_loaded,
+            disk_free=disk_free,
+        )
+
+    def _kept(self, model: ServedModel, stored: StoredModel | None) -> str | None:
+        """Why its files are not removed; see _WHY_KEPT."""
+        if model is self._pool.default:
+            return "default"
+        if model.parent is not None or stored is None:
+            return "given"
+        if model.name not in self._offers or self._others_on(model):
+            return "command_line"
+        return "adapters" if self._adapters(model) else None
+
+    def _others_on(self, model: ServedModel) -> bool:
+        """Whether the same files are served by another name."""
+        path = model.config.model_path
+        return any(
+            other is not model and other.parent is None and other.config.model_path == path
+            for other in self._pool.list()
+        )
+
+    def _adapters(self, model: ServedModel) -> list[str]:
+        return [other.name for other in self._pool.list() if other.parent == model.name]
+
+    def _check_no_adapters(self, model: ServedModel) -> None:
+        adapters = self._adapters(model)
+        if adapters:
+            raise ModelHubError(
+                f"{' and '.join(adapters)} is made of {model.name}; unload that adapter first."
+            )
+
+    def _named(self, name: str) -> ServedModel | None:
+        return next((model for model in self._pool.list() if name in model.names), None)
+
+    def _served(self, name: str) -> ServedModel:
+        found = self._named(name)
+        if found is None:
+            raise ModelHubError(f"{name} is not served.", 404)
+        return found
+
+    async def _stored(self, model_id: str) -> StoredModel:
+        for stored in await asyncio.to_thread(stored_models):
+            if stored.id == model_id:
+                return stored
+        raise ModelHubError(f"There is no model {model_id} on this disk.", 404)
+
+    def _pool_model_of(self, stored: StoredModel) -> ServedModel | None:
+        path = str(stored.path)
+        models = self._pool.list()
+        return next((each for each in models if each.config.model_path == path and each.parent is None), None)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ApiError):
+            _log.warning("%s", error.message)  # the overview tells it too
+        elif error is not None:
+            _log.error("work on the models failed", exc_info=error)
+
+
+_WHY_KEPT = {
+    "default": "it is the model that this server was started with",
+    "given": "its files are not in a folder that Pagoda keeps, and were given on the command line",
+    "command_line": "it is served by the command line; leave it out there first",
+    "adapters": "an adapter that is served is made of it",
+}
+
+
+def _resolve(offer: Offer) -> LocalModel:
+    try:
+        return resolve(offer.model, progress=SilentProgress(), offline=True, revision=offer.revision)
+    except HubError as error:
+        raise ModelHubError(sentence(str(error)), 404) from error
+
+
+def _state(model: ServedModel) -> str:
+    if model.leaving and model.residence == "loaded":
+        return "unloading"
+    return model.residence
+
+
+def _format(path: Path) -> str:
+    return "GGUF" if path.suffix.lower() == ".gguf" else "safetensors"
+
+
+def _disk_free() -> int | None:
+    """The least that is free where downloads go."""
+    free = []
+    for folder in (models_dir(pagoda_home()), cache_folder(os.environ)):
+        there = next((place for place in (folder, *folder.parents) if place.exists()), None)
+        if there is not None:
+            free.append(shutil.disk_usage(there).free)
+    return min(free, default=None)
