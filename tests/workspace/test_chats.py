@@ -12,7 +12,7 @@ import httpx
 import pytest
 from tests.workspace.conftest import USER, House, open_house, words
 
-from pagoda.workspace.chats.service import first_words
+from pagoda.workspace.chats.words import first_words
 from pagoda.workspace.generation.builder import AnswerBuilder
 from pagoda.workspace.providers.base import ProviderError
 

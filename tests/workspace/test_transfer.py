@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.workspace.conftest import USER, House
+from tests.workspace.conftest import USER, House, open_house
+from tests.workspace.test_files import PNG
 
 from pagoda.workspace.chats import convert
-from pagoda.workspace.chats.transfer import IMPORT_BYTES
+from pagoda.workspace.chats.imports import IMPORT_BYTES
 from pagoda.workspace.files.worker_process import RefusedError
 from pagoda.workspace.storage.tables import Chat, ChatTag, Message
 
@@ -76,9 +81,27 @@ CHATGPT = [
 ]  # fmt: skip
 
 
-async def send(client: httpx.AsyncClient, data: Any) -> httpx.Response:
+async def send(client: httpx.AsyncClient, data: Any) -> dict[str, Any]:
+    """Imports; the job at its end."""
     content = data if isinstance(data, bytes) else json.dumps(data).encode()
-    return await client.post("/api/import", files={"file": ("chats.json", content, "application/json")})
+    response = await client.post("/api/import", files={"file": ("chats.json", content)})
+    assert response.status_code == 202, response.text
+    return await ended(client, response.json())
+
+
+async def ended(client: httpx.AsyncClient, job: dict[str, Any]) -> dict[str, Any]:
+    while job["state"] not in ("done", "failed"):
+        await asyncio.sleep(0.01)  # as a page asks again and again
+        job = (await client.get(f"/api/imports/{job['id']}")).json()
+    return job
+
+
+def told(job: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(job[name] for name in ("state", "format", "done", "total", "chats", "prompts", "error"))
+
+
+def came_in(form: str, chats: int = 1, prompts: int = 0) -> tuple[Any, ...]:
+    return ("done", form, chats, chats, chats, prompts, None)
 
 
 async def fill(house: House, client: httpx.AsyncClient) -> str:
@@ -142,8 +165,7 @@ async def test_the_own_format_loses_nothing_and_others_can_take_it(house: House)
         await grace.post("/api/prompts", json={"command": "kept", "title": "T", "content": "mine"})
         whole = (await ada.get("/api/export")).json()
         assert whole["chats"] == one.json()["chats"]
-        response = await send(grace, whole)
-        assert response.json() == {"format": "Pagoda", "chats": 1, "prompts": 1}
+        assert told(await send(grace, whole)) == came_in("Pagoda", prompts=1)
         library = (await grace.get("/api/prompts")).json()["prompts"]
         assert [(each["command"], each["content"]) for each in library] == [
             ("kept", "mine"),
@@ -164,7 +186,7 @@ async def test_markdown_is_the_visible_branch(house: House) -> None:
 
 async def test_open_webuis_chats_come_in_and_go_out(house: House) -> None:
     async with house.signed_in() as ada:
-        assert (await send(ada, OPEN_WEBUI)).json() == {"format": "Open WebUI", "chats": 1, "prompts": 0}
+        assert told(await send(ada, OPEN_WEBUI)) == came_in("Open WebUI")
         [chat] = (await ada.get("/api/chats")).json()["chats"]
         assert (chat["title"], chat["pinned"], chat["tags"]) == ("Trees", True, ["science"])
         assert chat["updated_at"] == 1700000002000
@@ -186,14 +208,14 @@ async def test_open_webuis_chats_come_in_and_go_out(house: House) -> None:
         assert len(history["messages"][current["parentId"]]["childrenIds"]) == 2
         before = (await ada.get("/api/export")).json()["chats"][0]
         await ada.delete(f"/api/chats/{chat['id']}")
-        assert (await send(ada, [out])).status_code == 200
+        assert told(await send(ada, [out])) == came_in("Open WebUI")
         after = (await ada.get("/api/export")).json()["chats"][0]
         assert without_ids(after) == without_ids(before)
 
 
 async def test_chatgpts_conversations_come_in(house: House) -> None:
     async with house.signed_in() as ada:
-        assert (await send(ada, CHATGPT)).json() == {"format": "ChatGPT", "chats": 1, "prompts": 0}
+        assert told(await send(ada, CHATGPT)) == came_in("ChatGPT")
         [chat] = (await ada.get("/api/chats")).json()["chats"]
         assert chat["title"] == "Pelicans"
         line = (await ada.get(f"/api/chats/{chat['id']}/messages")).json()["messages"]
@@ -235,40 +257,144 @@ BAD = [
 def test_bad_files_have_a_reason(data: Any, reason: str, tmp_path: Any) -> None:
     (tmp_path / "in").write_bytes(data if isinstance(data, bytes) else json.dumps(data).encode())
     with pytest.raises(RefusedError, match=reason):
-        convert.convert(str(tmp_path / "in"), str(tmp_path / "out"))
+        convert.convert(str(tmp_path / "in"), str(tmp_path), "1000")
 
 
-async def test_a_file_with_one_bad_chat_is_refused_whole(house: House) -> None:
+async def test_a_file_with_one_bad_chat_is_refused_whole(house: House, tmp_path: Path) -> None:
     async with house.signed_in() as ada:
         data = own()
         data["chats"] = data["chats"] * 50 + own(role="x")["chats"]
-        response = await send(ada, data)
-        assert response.status_code == 400
-        assert "chat 51" in response.json()["error"]["message"]
+        job = await send(ada, data)
+        assert job["state"] == "failed"
+        assert "chat 51" in job["error"]
         assert (await ada.get("/api/chats")).json()["chats"] == []
-        assert (await send(ada, b"nonsense")).json()["error"]["message"] == "The file is not JSON."
+        assert (await send(ada, b"nonsense"))["error"] == "The file is not JSON."
         bare = await ada.post("/api/import", content=json.dumps(own()).encode())
-        assert bare.json() == {"format": "Pagoda", "chats": 1, "prompts": 0}
+        assert told(await ended(ada, bare.json())) == came_in("Pagoda")
+        jobs = (await ada.get("/api/imports")).json()["imports"]
+        assert [job["state"] for job in jobs] == ["failed", "failed", "done"]
+        assert list((tmp_path / "imports").iterdir()) == []
 
 
 async def test_what_fails_on_the_way_is_taken_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pagoda.workspace.chats import transfer
+    from pagoda.workspace.chats import imports
 
-    real, calls = transfer.add_chat, 0
+    real, calls = imports.add_chats, 0
 
-    async def breaks(*arguments: Any) -> str:
+    async def breaks(*arguments: Any) -> list[str]:
         nonlocal calls
         calls += 1
-        if calls == 30:
+        if calls == 3:
             raise RuntimeError("the disk is full")
         return await real(*arguments)
 
-    monkeypatch.setattr(transfer, "add_chat", breaks)
+    monkeypatch.setattr(imports, "add_chats", breaks)
+    monkeypatch.setattr(imports, "_PIECE", 1000)
     async with house.signed_in() as ada:
         data = own()
         data["chats"] *= 40
-        with pytest.raises(RuntimeError):
-            await send(ada, data)
+        job = await send(ada, data)
+        assert calls == 3
+        assert (job["state"], job["done"]) == ("failed", 0)
+        assert job["error"] == "The server failed on this import; its log says why."
+        assert (await ada.get("/api/chats")).json()["chats"] == []
+
+
+async def attach(client: httpx.AsyncClient, files: dict[str, bytes]) -> str:
+    """A chat whose question has files; returns its id."""
+    parts: list[dict[str, Any]] = [{"type": "text", "text": "What is in them?"}]
+    for name, data in files.items():
+        made = (await client.post("/api/files", files={"file": (name, data)})).json()
+        parts.append({"type": "image" if made["characters"] is None else "file", "file_id": made["id"]})
+    chat = (await client.post("/api/chats", json={})).json()["id"]
+    asked = await client.post(f"/api/chats/{chat}/generate", json={"parts": parts, "models": ["fake"]})
+    run = asked.raise_for_status().json()["generations"][0]["id"]
+    await client.get(f"/api/generations/{run}/events")  # until its end
+    return chat
+
+
+async def test_an_archive_brings_the_files_too(tmp_path: Path) -> None:
+    files = {"notes.txt": "Zwei Wörter".encode(), "dot.png": PNG}
+    async with (
+        open_house(tmp_path, capabilities=("vision",)) as house,
+        house.signed_in() as ada,
+        house.browser() as grace,
+    ):
+        await grace.post("/api/auth/signup", json=USER)
+        chat = await attach(ada, files)
+        whole = await ada.get("/api/export", params={"format": "zip"})
+        single = await ada.get(f"/api/chats/{chat}/export", params={"format": "zip"})
+        assert whole.headers["content-disposition"].endswith("chats.zip")
+        for archive in (whole.content, single.content):
+            job = await send(grace, archive)
+            assert (*told(job), job["files"]) == (*came_in("Pagoda"), 2)
+        theirs = (await grace.get("/api/chats")).json()["chats"]
+        for each in theirs:
+            question = (await grace.get(f"/api/chats/{each['id']}/messages")).json()["messages"][0]
+            ids = [part["file_id"] for part in question["parts"][1:]]
+            for file_id, (name, data) in zip(ids, files.items(), strict=True):
+                about = (await grace.get(f"/api/files/{file_id}")).json()
+                assert (about["name"], about["size"]) == (name, len(data))
+                assert (await grace.get(f"/api/files/{file_id}/content")).content == data
+        assert len({path.name for path in (tmp_path / "files").iterdir()}) == 6
+
+
+def packed(**entries: bytes) -> bytes:
+    """An archive with one chat that speaks of the file F, and these entries: about, content, chats."""
+    chats = json.dumps(own(parts=[{"type": "file", "file_id": "F", "name": "f"}])).encode()
+    names = {"about": "files/F/about.json", "content": "files/F/content", "chats": "chats.json"}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key, data in {"chats": chats, **entries}.items():
+            archive.writestr(names.get(key, key), data)
+    return out.getvalue()
+
+
+ABOUT = json.dumps({"name": "../f.txt", "media_type": "text/plain", "text": "x"}).encode()
+PAGE = json.dumps({"name": "f.svg", "media_type": "image/svg+xml", "text": None}).encode()
+
+
+@pytest.mark.parametrize(
+    ("archive", "error", "files"),
+    [
+        (packed(about=ABOUT, content=b"x"), None, 1),
+        (packed(about=PAGE, content=b"<svg onload=alert(1)>"), None, 0),
+        (packed(about=b"no JSON", content=b"x"), None, 0),
+        (packed(content=b"x"), None, 0),
+        (packed(about=ABOUT, content=b"x" * 20_000_000), "larger than the 10 MB", 0),
+        (packed(about=b" " * 20_000_000, content=b"x"), "larger than 12 MB", 0),
+        (packed(chats=b"[" + b" " * 2_000_000 + b"]"), "chats.json in the archive is larger than 1 MB", 0),
+        (packed(about=ABOUT, content=b"x")[:-30] + b"x" * 30, "not JSON", 0),
+        (packed(about=ABOUT, content=b"x").replace(b"chats.json", b"other.json"), "holds no chats.json", 0),
+    ],
+    ids=["good", "page", "no-json", "alone", "bomb", "bomb-about", "bomb-chats", "cut", "another"],
+)
+def test_archives_may_lie(
+    archive: bytes, error: str | None, files: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert, "MOST_JSON", 1_000_000)
+    (tmp_path / "in").write_bytes(archive)
+    if error is not None:
+        with pytest.raises(RefusedError, match=error):
+            convert.convert(str(tmp_path / "in"), str(tmp_path), "10000000")
+        return
+    found = convert.convert(str(tmp_path / "in"), str(tmp_path), "10000000")
+    assert (found["chats"], found["files"]) == (1, files)
+
+
+async def test_one_import_at_a_time_and_nobody_elses(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house, house.signed_in() as ada, house.browser() as grace:
+        await grace.post("/api/auth/signup", json=USER)
+        async with house.workspace.imports.turn:  # what reads them is busy
+            first = (await ada.post("/api/import", content=json.dumps(own()).encode())).json()
+            assert first["state"] == "reading"
+            again = await ada.post("/api/import", content=b"[]")
+            assert again.status_code == 409
+            assert (await grace.post("/api/import", content=b"[]")).status_code == 202
+            assert (await grace.get(f"/api/imports/{first['id']}")).status_code == 404
+            await house.workspace.imports.stop()
+        stopped = (await ada.get(f"/api/imports/{first['id']}")).json()
+        assert stopped["error"] == "The server was stopped meanwhile."
         assert (await ada.get("/api/chats")).json()["chats"] == []
 
 

@@ -21,6 +21,7 @@ from pagoda.workspace.admin.live_stats import LiveStats
 from pagoda.workspace.admin.log_ring import LogRing
 from pagoda.workspace.admin.model_hub import ModelHub
 from pagoda.workspace.chats.folders import Folders
+from pagoda.workspace.chats.imports import Imports
 from pagoda.workspace.chats.listing import ChatList
 from pagoda.workspace.chats.prompts import Prompts
 from pagoda.workspace.chats.search import Search
@@ -107,9 +108,14 @@ class Workspace:
         self.folders = Folders(self.database)
         self.search = Search(self.database)
         self.prompts = Prompts(self.database)
-        self.transfer = Transfer(self.database, self.prompts)
         self.sharing = Sharing(self.database)
-        self.files = Files(self.database, data_dir, settings.upload_megabytes * 1_000_000)
+        self.files = Files(
+            self.database,
+            data_dir,
+            settings.upload_megabytes * 1_000_000,
+            lambda: self.settings.storage_megabytes * 1_000_000,
+        )
+        self.transfer = Transfer(self.database, self.files)
         self.model_settings = ModelSettings(self.database)
         self.connections = Connections(
             self.database, self.sealer, settings.connections, settings.private_connections
@@ -117,6 +123,7 @@ class Workspace:
         self.providers = Providers(providers, self.connections, self.model_settings)
         self.hub = Hub(self.database, models)
         self.tabs = Tabs()
+        self.imports = Imports(self.database, self.prompts, self.files, data_dir, self.tabs.chats_changed)
         self.generations = Generations(
             self.database, self.chats, self.providers, self.tabs, lambda: self.settings
         )
@@ -155,6 +162,7 @@ class Workspace:
         await self.accounts.make_first_administrator()
         await self.search.prepare()
         await self.chats.end_interrupted()
+        await self.imports.prepare()
         await self.connections.start()
         await self.hub.start()
 
@@ -169,6 +177,7 @@ class Workspace:
     async def stop(self) -> None:
         """Ends what runs and writes it down."""
         await self.drain()
+        await self.imports.stop()
         await self.tasks.stop()
         await self.connections.stop()
         await self.functions.stop()

@@ -41,16 +41,17 @@ class WorkspaceSettings:
     """name: shown in the page. locale: "en", "zh" or None for the browser's. enable_signup, default_role: who
     may make an account, and whether it waits ("pending") or is a user at once. invitations: whether
     administrators invite. default_models: chosen for a new chat. permissions: what everybody may, over
-    DEFAULT_PERMISSIONS. session_seconds: a sign-in lasts so long. auth: False is one user without signing in.
-    title_generation and the like: what a model makes without being asked, by task_model or the chat's own.
-    database_url: None for SQLite in the data folder. secret_key: what saved secrets are sealed with; None for
-    a key file in the data folder. admin_email, admin_password, admin_name: of the administrator that is made
-    where nobody has an account, instead of by the first visitor. private_connections: whether users' own
-    connections may call private networks. upload_megabytes: of one file. functions_execute: whether
-    plugin functions may run scripts in the page. answer_tokens, answer_minutes: of the longest answer in a
-    chat; None: as far as the context goes, and as long as it takes. answers_at_once: of one user.
-    safe_mode: no plugin function is loaded. connections: those
-    of the environment. locked: variables that it sets.
+    DEFAULT_PERMISSIONS. session_seconds: a sign-in lasts so long. auth: False is one user without signing
+    in. title_generation and the like: what a model makes without being asked, by task_model or the chat's
+    own. database_url: None for SQLite in the data folder. secret_key: what saved secrets are sealed with;
+    None for a key file in the data folder. admin_email, admin_password, admin_name: of the administrator
+    that is made where nobody has an account, instead of by the first visitor. private_connections: whether
+    users' own connections may call private networks. upload_megabytes: of one file. storage_megabytes: of
+    all files of one user, 0 for no limit. audit_days: how long what administrators did is kept.
+    functions_execute: whether plugin functions may run scripts in the page. answer_tokens, answer_minutes:
+    of the longest answer in a chat; None: as far as the context goes, and as long as it takes.
+    answers_at_once: of one user. safe_mode: no plugin function is loaded. connections: those of the
+    environment. locked: variables that it sets.
     """
 
     name: str = _setting("WEBUI_NAME", TEXT, "Pagoda")
@@ -74,6 +75,8 @@ class WorkspaceSettings:
     admin_name: str = _setting("WEBUI_ADMIN_NAME", TEXT, "Admin", page=False)
     private_connections: bool = _setting("ENABLE_PRIVATE_CONNECTIONS", SWITCH, False, page=False)
     upload_megabytes: int = _setting("RAG_FILE_MAX_SIZE", MEGABYTES, 50, page=False)
+    storage_megabytes: int = _setting("PAGODA_USER_STORAGE", NUMBER(0, 10_000_000), 0)
+    audit_days: int = _setting("PAGODA_AUDIT_DAYS", NUMBER(1, 36_500), 400)
     functions_execute: bool = _setting("ENABLE_FUNCTIONS_EXECUTE", SWITCH, False)
     answer_tokens: int | None = _setting("PAGODA_MAX_ANSWER_TOKENS", NUMBER(1, 10_000_000))
     answer_minutes: float | None = _setting("PAGODA_MAX_ANSWER_MINUTES", NUMBER(0.1, 1440, whole=False))

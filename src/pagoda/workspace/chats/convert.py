@@ -1,7 +1,7 @@
 """A worker: reads a file of chats in any format that is known, checks all of it, writes one chat a line.
 
-What it writes is as the tables want it; the server need not look at it again. Nothing is written for a file
-with one bad chat: it is refused as a whole.
+What it writes is as the tables want it; the server need not look at it again. A file with one bad chat is
+refused as a whole. Files of an archive are unpacked, and told of one a line.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pagoda.workspace.chats.archive import Archive
 from pagoda.workspace.chats.formats import chatgpt, open_webui, own
+from pagoda.workspace.chats.ready import CHATS_FILE, FILES_FILE, file_ids_of, ready
 from pagoda.workspace.files.worker_process import RefusedError, serve_once
 
+MOST_JSON = 300_000_000  #: bytes; it is held in memory as a whole
 LONGEST_TITLE = 200
 _FORMATS = (("Pagoda", own), ("Open WebUI", open_webui), ("ChatGPT", chatgpt))
 _STATUSES = ("done", "stopped", "failed")
@@ -21,22 +24,38 @@ _TEXTS = ("text", "reasoning", "file", "image", "tool_call", "status", "source",
 _LATEST = 1 << 52  #: milliseconds
 
 
-def convert(source: str, target: str) -> dict[str, Any]:
-    """{"format", "chats": count, "prompts": [...]}. Raises RefusedError."""
-    data = _parsed(Path(source))
+def convert(source: str, folder: str, most_bytes: str) -> dict[str, Any]:
+    """Writes CHATS_FILE and FILES_FILE into the folder. most_bytes: of one file. Returns {"format",
+    "chats": count, "files": count, "bytes": of all files, "prompts": [...]}. Raises RefusedError.
+    """
+    path, target = Path(source), Path(folder)
+    archive = Archive(path) if Archive.is_one(path) else None
+    if archive is None and path.stat().st_size > MOST_JSON:
+        raise RefusedError(f"The file is larger than {MOST_JSON // 1_000_000} MB.")
+    data = _parsed(path.read_bytes() if archive is None else archive.chats(MOST_JSON))
     name, chats = _detected(data)
     count = 0
-    with Path(target).open("w", encoding="utf-8") as lines:
+    file_ids: dict[str, None] = {}
+    with (target / CHATS_FILE).open("w", encoding="utf-8") as lines:
         for number, chat in enumerate(chats, 1):
-            lines.write(json.dumps(_checked(chat, number)) + "\n")
+            checked = ready(_checked(chat, number))
+            lines.write(json.dumps(checked) + "\n")
+            file_ids |= dict.fromkeys(file_ids_of(checked))
             count += 1
     prompts = data.get("prompts") if own.matches(data) else None
-    return {"format": name, "chats": count, "prompts": [_checked_prompt(each) for each in prompts or []]}
+    library = [_checked_prompt(each) for each in prompts or []]
+    sizes = []
+    with (target / FILES_FILE).open("w", encoding="utf-8") as lines:
+        if archive is not None:
+            for file in archive.unpack(file_ids, target, int(most_bytes)):
+                lines.write(json.dumps(file) + "\n")
+                sizes.append(file["size"])
+    return {"format": name, "chats": count, "files": len(sizes), "bytes": sum(sizes), "prompts": library}
 
 
-def _parsed(path: Path) -> Any:
+def _parsed(data: bytes) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(data)
     except RecursionError as error:
         raise RefusedError("The file is nested too deeply to be one of chats.") from error
     except ValueError as error:  # UnicodeDecodeError is one
@@ -143,6 +162,8 @@ def _check_tree(messages: list[dict[str, Any]], number: int) -> None:
 
 def _is_part(part: Any) -> bool:
     if not isinstance(part, dict) or part.get("type") not in _TEXTS:
+        return False
+    if not isinstance(part.get("file_id"), str | None):
         return False
     return part["type"] not in ("text", "reasoning") or isinstance(part.get("text"), str)
 

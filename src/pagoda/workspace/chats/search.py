@@ -8,11 +8,12 @@ SQLite: FTS5; PostgreSQL: tsvector with the configuration `simple`. Both get wor
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import event, inspect, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session, UOWTransaction
 
 from pagoda.workspace.chats.words import Phrase, excerpt, parse_query, words_of
@@ -36,6 +37,10 @@ _MESSAGE = text(
     "SELECT user_id, id, :message, '', :words FROM chat WHERE id = :chat "
     "ON CONFLICT (message_id) DO UPDATE SET words = excluded.words "
     "WHERE search_entry.words <> excluded.words"
+)
+_NEW_ENTRY = text(
+    "INSERT INTO search_entry (user_id, chat_id, message_id, title, words) "
+    "VALUES (:user, :chat, :message, :title, :words)"
 )
 _TABLE = (
     "CREATE TABLE search_entry ({key}, "
@@ -153,6 +158,14 @@ class Search:
                     found, key=lambda row: row.updated_at if titles else row.created_at, reverse=True
                 )
         return [_hit(row, phrases) for row in _few_of_each(rows)]
+
+
+async def add_entries(session: AsyncSession, user_id: str, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Of new chats and messages that were not written row by row: {"chat", "message", "title", "words"};
+    message None for a chat's title. Both are words with blanks between.
+    """
+    if entries:
+        await session.execute(_NEW_ENTRY, [{"user": user_id, **entry} for entry in entries])
 
 
 @event.listens_for(Session, "after_flush")

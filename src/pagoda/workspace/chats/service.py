@@ -9,6 +9,7 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pagoda.workspace.chats.folders import own_folder
+from pagoda.workspace.chats.words import first_words, text_of
 from pagoda.workspace.errors import WorkspaceError, not_found
 from pagoda.workspace.storage.database import Database
 from pagoda.workspace.storage.tables import Chat, Message
@@ -18,7 +19,6 @@ LONGEST_TITLE = 200
 GROUP = "group"  #: in an answer's meta: {id, column} of those that were asked for together
 SHARED_LEAF = "shared_leaf"  #: in a chat's meta: where what its link shows ends
 _AT_ONCE = 1000  #: ids in one query; databases have limits
-_TITLE_WORDS = 48  #: characters of a title made of the first words
 _CHANGEABLE = ("title", "folder_id", "pinned", "archived", "leaf_id", "models", "params", "filter_ids")
 
 
@@ -311,18 +311,3 @@ def deepest(children: Mapping[str | None, Sequence[str]], start: str | None) -> 
         seen.add(start)
         start = children[start][-1]
     return start
-
-
-def text_of(parts: Sequence[Mapping[str, Any]]) -> str:
-    """What a search looks at: text, not reasoning."""
-    return "\n\n".join(str(part.get("text", "")) for part in parts if part.get("type") == "text")
-
-
-def first_words(text: str) -> str:
-    """A title of the first words."""
-    line = " ".join(text.split())
-    if len(line) <= _TITLE_WORDS:
-        return line
-    cut = line[:_TITLE_WORDS]
-    head, _, _ = cut.rpartition(" ")
-    return (head if len(head) > _TITLE_WORDS // 2 else cut) + "…"

@@ -14,8 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pagoda.workspace.chats.formats import own
+from pagoda.workspace.chats.insertion import add_chats
+from pagoda.workspace.chats.ready import ready
 from pagoda.workspace.chats.service import SHARED_LEAF, branch_of, own_chat
-from pagoda.workspace.chats.transfer import add_chat
 from pagoda.workspace.errors import WorkspaceError, not_found
 from pagoda.workspace.storage.database import Database
 from pagoda.workspace.storage.tables import Chat, Message, User
@@ -86,7 +87,8 @@ class Sharing:
                 message["rating"] = None
                 if message["status"] == "streaming":
                     message["status"] = "stopped"
-            return await add_chat(session, user_id, values)
+            [chat_id] = await add_chats(session, user_id, [ready(values)])
+            return chat_id
 
 
 async def _shared(session: AsyncSession, share_id: str) -> Shared:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 HIT_BEGINS, HIT_ENDS = "\u0001", "\u0002"  #: around hits in excerpts
 LONGEST_TEXT = 200_000  #: characters of a message that are indexed
 MOST_WORDS = 24  #: of a query
+_TITLE = 48  #: characters of a title made of the first words
 _BEFORE, _EXCERPT = 60, 220  #: characters of an excerpt: before the first hit, and in all
 
 # Kana, CJK ideographs (with compatibility forms and the supplementary planes), Hangul syllables.
@@ -34,6 +37,21 @@ class _Folding(dict[int, int]):
         folded = ord(plain) if len(plain) == 1 and not 0xAC00 <= code <= 0xD7AF else code
         self[code] = folded
         return folded
+
+
+def text_of(parts: Sequence[Mapping[str, Any]]) -> str:
+    """What a search looks at: text, not reasoning."""
+    return "\n\n".join(str(part.get("text", "")) for part in parts if part.get("type") == "text")
+
+
+def first_words(text: str) -> str:
+    """A title of the first words."""
+    line = " ".join(text.split())
+    if len(line) <= _TITLE:
+        return line
+    cut = line[:_TITLE]
+    head, _, _ = cut.rpartition(" ")
+    return (head if len(head) > _TITLE // 2 else cut) + "…"
 
 
 def words_of(text: str) -> list[str]:

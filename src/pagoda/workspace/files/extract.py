@@ -19,7 +19,10 @@ _IMAGES = (
 )
 _TEXT_TYPES = {".csv": "text/csv", ".json": "application/json", ".md": "text/markdown"}
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+#: of files with text
+MEDIA_TYPES = frozenset((*_TEXT_TYPES.values(), "text/plain", PDF, DOCX))
 
 
 def extract(path: str, name: str) -> dict[str, Any]:
@@ -28,11 +31,10 @@ def extract(path: str, name: str) -> dict[str, Any]:
     with file.open("rb") as opened:
         head = opened.read(_HEAD)
     ending = Path(name).suffix.lower()
-    for magic, media_type in _IMAGES:
-        if magic.match(head):
-            return {"media_type": media_type, "text": None}
+    if (picture := picture_type(head)) is not None:
+        return {"media_type": picture, "text": None}
     if b"%PDF-" in head:
-        media_type, text = "application/pdf", _pdf(path)
+        media_type, text = PDF, _pdf(path)
     elif ending == ".pdf":
         raise RefusedError("This file is named .pdf, but it is not a PDF.", "pdf_none")
     elif head.startswith(b"PK\x03\x04") or ending == ".docx":
@@ -51,6 +53,11 @@ def extract(path: str, name: str) -> dict[str, Any]:
             count=MOST_CHARACTERS,
         )
     return {"media_type": media_type, "text": text}
+
+
+def picture_type(head: bytes) -> str | None:
+    """The media type of what begins so; None for what is no picture."""
+    return next((media_type for magic, media_type in _IMAGES if magic.match(head)), None)
 
 
 def _plain(data: bytes) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pagoda.workspace.accounts.principal import Principal
-from pagoda.workspace.chats.service import Chats, text_of
+from pagoda.workspace.chats.service import Chats
+from pagoda.workspace.chats.words import text_of
 from pagoda.workspace.errors import WorkspaceError, not_found
 from pagoda.workspace.functions.context import CallContext, Tabs
 from pagoda.workspace.functions.host import FunctionHost

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import select
 
 from pagoda.workspace.accounts.principal import Principal
-from pagoda.workspace.chats.service import Chats, text_of
+from pagoda.workspace.chats.service import Chats
+from pagoda.workspace.chats.words import text_of
 from pagoda.workspace.errors import WorkspaceError
 from pagoda.workspace.functions.answers import Question
 from pagoda.workspace.functions.context import CURRENT, CallContext

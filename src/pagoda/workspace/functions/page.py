@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pagoda.workspace.chats.service import Chats, text_of
+from pagoda.workspace.chats.service import Chats
+from pagoda.workspace.chats.words import text_of
 from pagoda.workspace.functions.context import CURRENT, CallContext, Tabs
 from pagoda.workspace.functions.host import FunctionHost
 from pagoda.workspace.functions.message_events import MessageEvents, set_text

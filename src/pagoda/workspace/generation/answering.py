@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pagoda.workspace.accounts.principal import Principal
-from pagoda.workspace.chats.service import Chats, text_of
+from pagoda.workspace.chats.service import Chats
+from pagoda.workspace.chats.words import text_of
 from pagoda.workspace.errors import WorkspaceError
 from pagoda.workspace.generation.hooks import AnswerContext, Hooks
 from pagoda.workspace.generation.limits import TimeLimitError, time_limit

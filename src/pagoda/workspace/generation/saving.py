@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, update
 
-from pagoda.workspace.chats.service import text_of
+from pagoda.workspace.chats.words import text_of
 from pagoda.workspace.generation.run import Run
 from pagoda.workspace.storage.database import Database
 from pagoda.workspace.storage.tables import Message

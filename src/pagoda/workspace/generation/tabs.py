@@ -82,6 +82,10 @@ class Tabs:
         for tab in self._tabs.get(user_id, ()):
             tab.tell(event)
 
+    def chats_changed(self, user_id: str) -> None:
+        """Lists of chats are to be read anew."""
+        self.publish(user_id, {"type": "chats_changed"})
+
     async def call(self, user_id: str, kind: str, data: dict[str, Any], seconds: float | None = None) -> Any:
         """Asks a user's tabs; the first answer counts. DISCONNECTED when there is no tab, TIMED_OUT when
         nobody answers in time. kind: confirmation, input or execute.

@@ -182,7 +182,7 @@ class Tasks:
             if chat is None or not title or chat.title_from != "words":
                 return
             chat.title, chat.title_from = title, "model"
-        self._tabs.publish(user_id, {"type": "chats_changed"})
+        self._tabs.chats_changed(user_id)
 
     async def _keep_tags(self, user_id: str, chat_id: str, tags: list[str]) -> None:
         async with self._db.write() as session:
@@ -190,7 +190,7 @@ class Tasks:
                 return
             for tag in tags:
                 await session.merge(ChatTag(chat_id=chat_id, tag=tag, user_id=user_id))
-        self._tabs.publish(user_id, {"type": "chats_changed"})
+        self._tabs.chats_changed(user_id)
 
     async def _keep_follow_ups(
         self, user_id: str, chat_id: str, message_id: str, questions: list[str]
