@@ -96,7 +96,9 @@ class Archive:
     def chats(self, most: int) -> bytes:
         with _opened(self._path) as archive:
             if CHATS not in archive.namelist():
-                raise RefusedError(f"The archive holds no {CHATS}; it is not one of Pagoda's.")
+                raise RefusedError(
+                    f"The archive holds no {CHATS}; it is not one of Pagoda's.", "import_unknown"
+                )
             return _read(archive, CHATS, most)
 
     def unpack(self, wanted: Collection[str], folder: Path, most: int) -> Iterator[dict[str, Any]]:
@@ -137,7 +139,7 @@ def _opened(path: Path) -> Iterator[ZipFile]:
         with ZipFile(path) as archive:
             yield archive
     except (BadZipFile, LargeZipFile, NotImplementedError, EOFError, RuntimeError, zlib.error) as error:
-        raise RefusedError("The archive is damaged, or locked with a password.") from error
+        raise RefusedError("The archive is damaged, or locked with a password.", "import_archive") from error
 
 
 def _read(archive: ZipFile, name: str, most: int) -> bytes:
@@ -145,7 +147,9 @@ def _read(archive: ZipFile, name: str, most: int) -> bytes:
     with archive.open(name) as entry:
         data = entry.read(most + 1)
     if len(data) > most:
-        raise RefusedError(f"{name} in the archive is larger than {most // 1_000_000} MB.")
+        megabytes = most // 1_000_000
+        message = f"{name} in the archive is larger than {megabytes} MB."
+        raise RefusedError(message, "too_large", megabytes=megabytes)
     return data
 
 

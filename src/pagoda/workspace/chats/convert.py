@@ -31,7 +31,8 @@ def convert(source: str, folder: str, most_bytes: str) -> dict[str, Any]:
     path, target = Path(source), Path(folder)
     archive = Archive(path) if Archive.is_one(path) else None
     if archive is None and path.stat().st_size > MOST_JSON:
-        raise RefusedError(f"The file is larger than {MOST_JSON // 1_000_000} MB.")
+        megabytes = MOST_JSON // 1_000_000
+        raise RefusedError(f"The file is larger than {megabytes} MB.", "too_large", megabytes=megabytes)
     data = _parsed(path.read_bytes() if archive is None else archive.chats(MOST_JSON))
     name, chats = _detected(data)
     count = 0
@@ -57,19 +58,20 @@ def _parsed(data: bytes) -> Any:
     try:
         return json.loads(data)
     except RecursionError as error:
-        raise RefusedError("The file is nested too deeply to be one of chats.") from error
+        raise RefusedError("The file is nested too deeply to be one of chats.", "import_unknown") from error
     except ValueError as error:  # UnicodeDecodeError is one
-        raise RefusedError("The file is not JSON.") from error
+        raise RefusedError("The file is not JSON.", "import_not_json") from error
 
 
 def _detected(data: Any) -> tuple[str, Iterable[dict[str, Any]]]:
     if data == []:
-        raise RefusedError("The file holds no chats.")
+        raise RefusedError("The file holds no chats.", "import_empty")
     for name, module in _FORMATS:
         if module.matches(data):
             return name, _reading(name, module.read(data))
     raise RefusedError(
-        "The file is none of the formats known here: Pagoda's, Open WebUI's or ChatGPT's chats."
+        "The file is none of the formats known here: Pagoda's, Open WebUI's or ChatGPT's chats.",
+        "import_unknown",
     )
 
 
@@ -77,17 +79,22 @@ def _reading(name: str, chats: Iterator[dict[str, Any]]) -> Iterator[dict[str, A
     try:
         yield from chats
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise RefusedError(f"The file looks like {name}'s, but some of it is not as it should be.") from error
+        message = f"The file looks like {name}'s, but some of it is not as it should be."
+        raise RefusedError(message, "import_damaged", format=name) from error
 
 
 def _checked(chat: Any, number: int) -> dict[str, Any]:
     """Values of the right types; those that do not matter get a default, the others are an error."""
     if not isinstance(chat, dict) or not isinstance(chat.get("messages"), list):
-        raise RefusedError(f"Chat {number} of the file has no list of messages.")
+        raise RefusedError(
+            f"Chat {number} of the file has no list of messages.", "import_chat", number=number
+        )
     messages = [_checked_message(each, number) for each in chat["messages"]]
     ids = {each["id"] for each in messages}
     if len(ids) != len(messages):
-        raise RefusedError(f"Chat {number} of the file has two messages with the same id.")
+        raise RefusedError(
+            f"Chat {number} of the file has two messages with the same id.", "import_chat", number=number
+        )
     for each in messages:
         if each["parent_id"] not in ids:
             each["parent_id"] = None
@@ -112,13 +119,19 @@ def _checked(chat: Any, number: int) -> dict[str, Any]:
 
 def _checked_message(message: Any, number: int) -> dict[str, Any]:
     if not isinstance(message, dict) or not isinstance(message.get("id"), str) or not message["id"]:
-        raise RefusedError(f"A message of chat {number} of the file has no id.")
+        raise RefusedError(f"A message of chat {number} of the file has no id.", "import_chat", number=number)
     if message.get("role") not in ("user", "assistant"):
-        raise RefusedError(f"A message of chat {number} of the file is neither the user's nor a model's.")
+        raise RefusedError(
+            f"A message of chat {number} of the file is neither the user's nor a model's.",
+            "import_chat",
+            number=number,
+        )
     parts = message.get("parts")
     if not isinstance(parts, list) or not all(map(_is_part, parts)):
         raise RefusedError(
-            f"A message of chat {number} of the file has parts that are not as they should be."
+            f"A message of chat {number} of the file has parts that are not as they should be.",
+            "import_chat",
+            number=number,
         )
     model, rating, status = message.get("model_id"), message.get("rating"), message.get("status", "done")
     return {
@@ -153,7 +166,9 @@ def _check_tree(messages: list[dict[str, Any]], number: int) -> None:
         seen: set[str] = set()
         while at is not None and at not in good:
             if at in seen:
-                raise RefusedError(f"The messages of chat {number} of the file go in a circle.")
+                raise RefusedError(
+                    f"The messages of chat {number} of the file go in a circle.", "import_chat", number=number
+                )
             seen.add(at)
             path.append(at)
             at = parents[at]

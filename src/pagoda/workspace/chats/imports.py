@@ -55,7 +55,7 @@ class Job:
     chats: int = 0
     prompts: int = 0
     files: int = 0
-    error: str | None = None
+    error: WorkspaceError | None = None
 
     @property
     def ended(self) -> bool:
@@ -83,7 +83,9 @@ class Imports:
         messages comes in too. Raises WorkspaceError 409 while another import of this user runs.
         """
         if any(not job.ended for job in self.of(user_id)):
-            raise WorkspaceError(409, "Another import of yours is still running.", kind="conflict")
+            raise WorkspaceError(
+                409, "Another import of yours is still running.", kind="conflict", code="import_running"
+            )
         job = Job(new_id(), user_id)
         self._jobs[job.id] = job
         folder = self._folder / job.id
@@ -125,13 +127,17 @@ class Imports:
             await self._import(job, folder, with_files)
             job.state = "done"
         except WorkspaceError as error:
-            job.state, job.error = "failed", str(error)
+            job.state, job.error = "failed", error
         except asyncio.CancelledError:
-            job.state, job.error = "failed", "The server was stopped meanwhile."
+            job.state = "failed"
+            job.error = WorkspaceError(503, "The server was stopped meanwhile.", code="import_stopped")
             raise
         except Exception:
             _log.exception("an import failed")
-            job.state, job.error = "failed", "The server failed on this import; its log says why."
+            job.state = "failed"
+            job.error = WorkspaceError(
+                500, "The server failed on this import; its log says why.", code="import_failed"
+            )
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             asyncio.get_running_loop().call_later(KEEP_SECONDS, self._jobs.pop, job.id, None)

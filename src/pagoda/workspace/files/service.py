@@ -114,12 +114,14 @@ class Files:
             return
         taken = await session.scalar(select(func.sum(File.size)).where(File.user_id == user_id)) or 0
         if taken + more > room:
+            size, most = _megabytes(taken + more), _megabytes(room)
             raise WorkspaceError(
                 413,
-                f"Your files would take {_megabytes(taken + more)} MB; {_megabytes(room)} MB are allowed. "
-                "Delete some first.",
+                f"Your files would take {size} MB; {most} MB are allowed. Delete some first.",
                 kind="storage_full",
                 param="file",
+                code="storage_full",
+                values={"size": size, "most": most},
             )
 
     def _unlink(self, file_ids: Iterable[str]) -> None:

@@ -90,7 +90,9 @@ def _shown(job: Job) -> dict[str, Any]:
         "chats": job.chats,
         "prompts": job.prompts,
         "files": job.files,
-        "error": job.error,
+        "error": None if job.error is None else str(job.error),
+        "code": None if job.error is None else job.error.code,
+        "values": {} if job.error is None else job.error.values,
     }
 
 

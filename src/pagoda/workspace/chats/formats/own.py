@@ -45,9 +45,11 @@ def read(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Raises RefusedError."""
     if data.get("version") != VERSION:
         raise RefusedError(
-            f"The file is of version {data.get('version')}, and this Pagoda reads version {VERSION}."
+            f"The file is of version {data.get('version')}, and this Pagoda reads version {VERSION}.",
+            "import_version",
+            version=str(data.get("version"))[:20],
         )
     chats = data.get("chats")
     if not isinstance(chats, list):
-        raise RefusedError("The file has no list of chats.")
+        raise RefusedError("The file has no list of chats.", "import_unknown")
     yield from chats
