@@ -21,7 +21,7 @@ SECURITY_HEADERS = {
 }
 #: Of the frame that draws diagrams. What draws them writes styles of its own, which the page forbids; so it
 #: has a document without an origin and without cookies, that reaches the scripts and fonts beside it alone.
-FRAME_HEADERS = {
+_DIAGRAM_HEADERS = {
     **SECURITY_HEADERS,
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; "
@@ -29,7 +29,18 @@ FRAME_HEADERS = {
     ),
     "X-Frame-Options": "SAMEORIGIN",
 }
-_FRAMES = ("diagram.html",)
+#: Of the page in whose frames a plugin's HTML and scripts run: as nobody's origin, and with no way to connect to
+#: anything.
+_PLUGIN_HEADERS = {
+    **SECURITY_HEADERS,
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+        "img-src data: blob:; font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self'; sandbox allow-scripts allow-forms allow-popups allow-downloads"
+    ),
+    "X-Frame-Options": "SAMEORIGIN",
+}
+_FRAMES = {"diagram.html": _DIAGRAM_HEADERS, "frame.html": _PLUGIN_HEADERS}
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _REVALIDATE = "no-cache"
 _KEPT_BY_304 = ("ETag", "Cache-Control", "Content-Security-Policy")
@@ -59,7 +70,7 @@ def static_file(name: str, content: bytes, *, immutable: bool = False) -> Static
     kind = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     text = kind.startswith("text/") or kind == "application/json"
     headers = {
-        **(FRAME_HEADERS if name in _FRAMES else SECURITY_HEADERS),
+        **_FRAMES.get(name, SECURITY_HEADERS),
         "Content-Type": f"{kind}; charset=utf-8" if text else kind,
         "Cache-Control": _IMMUTABLE if immutable else _REVALIDATE,
         "ETag": f'"{sha256(content).hexdigest()[:32]}"',

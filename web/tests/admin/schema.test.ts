@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FieldError, fieldsOf, toState, toValue } from '../../src/workspace/admin/logic/schema';
+import { FieldError, fieldsOf, toState, toValue } from '../../src/workspace/ui/forms/schema';
 
 const SCHEMA = {
   $defs: { Level: { enum: ['low', 'high'], title: 'Level', type: 'string' } },

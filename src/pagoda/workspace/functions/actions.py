@@ -15,6 +15,7 @@ from pagoda.workspace.functions.message_events import MessageEvents, embed_of, s
 from pagoda.workspace.functions.requested import metadata_of, model_of, user_of
 from pagoda.workspace.functions.service import buttons_of
 from pagoda.workspace.functions.work import PluginError
+from pagoda.workspace.generation.builder import Event
 from pagoda.workspace.generation.run import Run, shown
 from pagoda.workspace.providers.registry import Providers
 from pagoda.workspace.storage.tables import Message
@@ -57,7 +58,7 @@ class Actions:
         )
         if function is None:
             raise not_found("action")
-        run = Run(message.id, principal.id, message)
+        run = ActionRun(message, principal.id, chat_id, self._tabs)
         run.builder.parts = [dict(part) for part in message.parts]
         model = model_of(found.id, found.model.name, found.setup)
         events = MessageEvents(run, self._tabs, execute=self._execute)
@@ -81,13 +82,29 @@ class Actions:
         try:
             answer = await self._host.run(function, "action", body, context, __id__=sub)
         except PluginError as error:
-            raise WorkspaceError(502, str(error), kind="function") from error
+            status = 400 if error.kind == "error" else 500
+            raise WorkspaceError(status, str(error), kind="function") from error
         if isinstance(answer, dict):
             _take(run, message_id, answer)
         message.parts = [dict(part) for part in run.builder.parts]
         message.text = text_of(message.parts)
         await self._chats.save_answer(message)
+        run.end({"type": "done", "message": shown(message)})
         return {"message": shown(message)}
+
+
+class ActionRun(Run):
+    """A change of an answer that was whole already. Nobody watches it; who has the chat open is told."""
+
+    def __init__(self, message: Message, user_id: str, chat_id: str, tabs: Tabs) -> None:
+        super().__init__(message.id, user_id, message)
+        self._chat_id = chat_id
+        self._tabs = tabs
+
+    def tell(self, *events: Event) -> None:
+        for event in events:
+            told = {"type": "answer", "id": self._chat_id, "message_id": self.message.id, "event": event}
+            self._tabs.publish(self.user_id, told)
 
 
 def _take(run: Run, message_id: str, answer: dict[str, Any]) -> None:

@@ -17,6 +17,10 @@ class Tabs(Protocol):
         """Shows every tab an event such as {"type": "notification", "level", "text"}."""
         ...
 
+    def publish_once(self, user_id: str, event: dict[str, Any]) -> None:
+        """Shows one tab an event."""
+        ...
+
     async def call(self, user_id: str, kind: str, data: dict[str, Any]) -> Any:
         """What the first tab to answer a "confirmation", "input" or "execute" says; {"error": ...} where
         there is none.
@@ -40,6 +44,9 @@ class NoTabs:
     """Where nobody watches."""
 
     def publish(self, user_id: str, event: dict[str, Any]) -> None:
+        """Nobody sees it."""
+
+    def publish_once(self, user_id: str, event: dict[str, Any]) -> None:
         """Nobody sees it."""
 
     async def call(self, user_id: str, kind: str, data: dict[str, Any]) -> Any:

@@ -55,7 +55,9 @@ class MessageEvents:
             case "chat:message:error":
                 self._add(_status({"description": _error_of(data), "done": True}))
             case "execute" if self._execute():
-                self._tabs.publish(self._run.user_id, {"type": "execute", "code": _words(data.get("code"))})
+                self._tabs.publish_once(
+                    self._run.user_id, {"type": "execute", "code": str(data.get("code") or "")}
+                )
             case _:
                 _log.debug("event %s of a function has no effect here", kind)
 

@@ -43,12 +43,28 @@ class Tab:
             yield event
 
 
+class _Call:
+    """A question that is open. tab: the one that is asked; None: all."""
+
+    def __init__(self, user_id: str, tab: Tab | None) -> None:
+        self.user_id = user_id
+        self.tab = tab
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def end(self, value: Any) -> bool:
+        """Whether it was open still."""
+        if self.future.done():
+            return False
+        self.future.set_result(value)
+        return True
+
+
 class Tabs:
     """The open tabs of everybody."""
 
     def __init__(self) -> None:
         self._tabs: dict[str, list[Tab]] = {}
-        self._calls: dict[str, tuple[str, asyncio.Future[Any]]] = {}
+        self._calls: dict[str, _Call] = {}
 
     def open(self, user_id: str) -> Tab:
         tab = Tab(user_id)
@@ -64,12 +80,12 @@ class Tabs:
         mine = self._tabs.get(tab.user_id, [])
         if tab in mine:
             mine.remove(tab)
-        if mine:
-            return
-        self._tabs.pop(tab.user_id, None)
-        for user_id, future in self._calls.values():
-            if user_id == tab.user_id and not future.done():
-                future.set_result(DISCONNECTED)
+        if not mine:
+            self._tabs.pop(tab.user_id, None)
+        for call in self._calls.values():
+            is_left = call.tab is None and bool(mine)
+            if call.user_id == tab.user_id and call.tab in (None, tab) and not is_left:
+                call.end(DISCONNECTED)
 
     def close_all(self) -> None:
         """The server ends."""
@@ -86,18 +102,28 @@ class Tabs:
         """Lists of chats are to be read anew."""
         self.publish(user_id, {"type": "chats_changed"})
 
+    def publish_once(self, user_id: str, event: dict[str, Any]) -> None:
+        """Tells the tab that was opened last."""
+        for tab in self._tabs.get(user_id, ())[-1:]:
+            tab.tell(event)
+
     async def call(self, user_id: str, kind: str, data: dict[str, Any], seconds: float | None = None) -> Any:
         """Asks a user's tabs; the first answer counts. DISCONNECTED when there is no tab, TIMED_OUT when
-        nobody answers in time. kind: confirmation, input or execute.
+        nobody answers in time. kind: confirmation, input or execute; a script runs in the newest tab alone.
         """
-        if not self._tabs.get(user_id):
+        mine = self._tabs.get(user_id)
+        if not mine:
             return DISCONNECTED
         call_id = new_id()
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._calls[call_id] = (user_id, future)
+        call = _Call(user_id, mine[-1] if kind == "execute" else None)
+        self._calls[call_id] = call
+        event = {"type": "call", "id": call_id, "kind": kind, "data": data}
         try:
-            self.publish(user_id, {"type": "call", "id": call_id, "kind": kind, "data": data})
-            return await asyncio.wait_for(future, seconds)
+            if call.tab is not None:
+                call.tab.tell(event)
+            else:
+                self.publish(user_id, event)
+            return await asyncio.wait_for(call.future, seconds)
         except TimeoutError:
             return TIMED_OUT
         finally:
@@ -106,8 +132,5 @@ class Tabs:
 
     def answer(self, user_id: str, call_id: str, value: Any) -> bool:
         """Whether there was such a question to this user, still unanswered."""
-        owner, future = self._calls.get(call_id, ("", None))
-        if future is None or owner != user_id or future.done():
-            return False
-        future.set_result(value)
-        return True
+        call = self._calls.get(call_id)
+        return call is not None and call.user_id == user_id and call.end(value)

@@ -3,8 +3,9 @@
 import { call, open } from '../api/request';
 import type {
   AdminFunction, AdminModel, AuditPage, Connection, ConnectionTest, ConnectionValues, Group, GroupList, GroupValues, Invitation, ModelSettings,
-  NewUser, Preset, PresetValues, Role, Setting, SettingValue, Usage, User, UserChanges, UserPage, Valves,
+  NewUser, Preset, PresetValues, Role, Setting, SettingValue, Usage, User, UserChanges, UserPage,
 } from './types';
+import type { Valves } from '../api/functions';
 
 const id = encodeURIComponent;
 const query = (values: Record<string, string | number | null | undefined>): string => {

@@ -190,13 +190,6 @@ export interface AdminFunction {
   content?: string;
 }
 
-export interface Valves {
-  /** As pydantic writes it. */
-  schema: unknown;
-  values: Record<string, unknown>;
-  /** Names of the secrets that are set; nothing more is told of them. */
-  secrets: string[];
-}
 
 export interface UsageRow {
   /** The user's id, the model's, or a day's first millisecond. */

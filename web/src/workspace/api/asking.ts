@@ -65,6 +65,7 @@ export interface TemporaryQuestion {
   messages: { role: 'user' | 'assistant'; parts: AskedPart[] }[];
   models: string[];
   params: Params;
+  filter_ids: string[];
 }
 export const generateTemporary = (question: TemporaryQuestion) =>
   call<Started>('POST', 'api/temporary/generate', question);

@@ -96,6 +96,7 @@ export interface Question {
   parts: AskedPart[] | null;
   models: string[];
   params: Params;
+  filter_ids?: string[];
   /** Instead of all this: the answer to go on writing. */
   continue_id?: string;
 }

@@ -41,6 +41,25 @@ export interface Model {
   preset?: boolean;
   /** The model that a preset is made of. */
   base_id?: string | null;
+  /** Functions that the reader may switch on for it. */
+  filters?: Filter[];
+  /** Buttons of functions under its answers. */
+  actions?: Action[];
+}
+
+export interface Filter {
+  id: string;
+  name: string;
+  /** A picture as a data: address, an emoji, or nothing. */
+  icon: string;
+  /** Whether it is on in a new chat. */
+  default: boolean;
+}
+
+export interface Action {
+  id: string;
+  name: string;
+  icon: string;
 }
 
 /** What the reader asked of the models in one chat; what is absent is the model's own default. */
@@ -78,13 +97,15 @@ export interface Chat extends ChatSummary {
   leaf_id: string | null;
   models: string[];
   params: Params;
+  /** Of the functions with a switch, those that are on. */
+  filter_ids: string[];
   /** The id of its link, and when that was made or renewed. */
   share_id: string | null;
   shared_at: number | null;
 }
 
 export type ChatChanges = Partial<
-  Pick<Chat, 'title' | 'folder_id' | 'pinned' | 'archived' | 'leaf_id' | 'models' | 'params'>
+  Pick<Chat, 'title' | 'folder_id' | 'pinned' | 'archived' | 'leaf_id' | 'models' | 'params' | 'filter_ids'>
 >;
 
 export interface Folder {
@@ -123,6 +144,30 @@ export interface ToolCallPart {
   arguments: string;
   result?: unknown;
 }
+/** What a function says it is doing. */
+export interface StatusPart {
+  type: 'status';
+  description: string;
+  done: boolean;
+  hidden: boolean;
+  query?: unknown;
+  urls?: unknown;
+  count?: unknown;
+}
+/** What a function says its words are from. */
+export interface SourcePart {
+  type: 'source';
+  name: string;
+  url: string;
+  document: unknown[];
+  metadata: unknown[];
+}
+/** A page of a function's: its HTML, or its address. */
+export interface EmbedPart {
+  type: 'embed';
+  html?: string;
+  url?: string;
+}
 /** A file of the asker's, or, with an address instead, one that a function made. */
 export interface FilePart {
   type: 'file';
@@ -131,17 +176,14 @@ export interface FilePart {
   /** As the first model that was asked counts them; null where it cannot. */
   tokens?: number | null;
   url?: string | null;
+  media_type?: string;
 }
 export interface ImagePart {
   type: 'image';
   file_id: string;
   name?: string;
 }
-/** A part of a kind that this page does not know is passed over. */
-export interface OtherPart {
-  type: 'status' | 'source' | 'embed';
-}
-export type Part = TextPart | ReasoningPart | ToolCallPart | FilePart | ImagePart | OtherPart;
+export type Part = TextPart | ReasoningPart | ToolCallPart | FilePart | ImagePart | StatusPart | SourcePart | EmbedPart;
 /** What a question is made of. */
 export type AskedPart = TextPart | FilePart | ImagePart;
 
@@ -263,6 +305,8 @@ export type TabEvent =
   /** An answer in a chat begins or ends. */
   | { type: 'chat'; id: string; message_id: string; running: boolean }
   | { type: 'chats_changed' }
+  /** An action changes an answer that was whole. */
+  | { type: 'answer'; id: string; message_id: string; event: GenerationEvent }
   | { type: 'follow_ups'; id: string; message_id: string; follow_ups: string[] }
   | { type: 'notification'; level: NoticeLevel; text: string }
   | TabCall

@@ -65,13 +65,14 @@ export class TemporaryChat implements ChatSource {
     return { messages: found, more: false };
   }
 
-  async generate({ parent_id, parts, models, params }: api.Question): Promise<Started> {
+  async generate({ parent_id, parts, models, params, filter_ids = [] }: api.Question): Promise<Started> {
     const question = parts && this.question(parent_id, parts);
     const branch = this.branch(question ?? (parent_id === null ? undefined : this.find(parent_id)));
     const started = await this.ask({
       messages: branch.map((message) => ({ role: message.role, parts: sendable(message) })),
       models,
       params,
+      filter_ids,
     });
     if (question) this.messages.push(question);
     const parent = question?.id ?? parent_id;

@@ -4,7 +4,7 @@ import { nextFrame } from '../../lib/state/frame';
 import * as api from '../api';
 import { ApiError } from '../api/request';
 import { deleteFile } from '../api/asking';
-import type { AskedPart, Chat, GenerationEvent, Params } from '../api/types';
+import type { AskedPart, Chat, GenerationEvent, Message, Params } from '../api/types';
 import { isRunning, reduce, textOf, type ShownMessage } from './events';
 import { StoredChat, TemporaryChat, type ChatSource } from './sources';
 import { branchWith } from './branch-with';
@@ -19,6 +19,8 @@ export interface TalkEvents {
   onchat: (chat: Chat) => void;
   /** A call failed behind the reader's back; what they do themselves throws instead. */
   onfault: (error: unknown) => void;
+  /** Of the functions with a switch, those that are on. */
+  filters: () => string[];
 }
 
 export class Talk {
@@ -187,8 +189,18 @@ export class Talk {
     this.update(message, (each) => ({ ...each, follow_ups: followUps }));
   }
 
+  /** A message as the server has it now. */
+  put(message: Message): void {
+    this.update(message.id, (each) => reduce(each, { seq: 0, type: 'done', message }));
+  }
+
+  /** What happens to an answer that is not watched. */
+  takeOutside(message: string, event: GenerationEvent): void {
+    this.take(message, [event]);
+  }
+
   /** Changes models, parameters or title of the open chat. */
-  async change(changes: Pick<Partial<Chat>, 'models' | 'params' | 'title'>): Promise<void> {
+  async change(changes: Pick<Partial<Chat>, 'models' | 'params' | 'title' | 'filter_ids'>): Promise<void> {
     if (!this.chat) return;
     this.chat = { ...this.chat, ...changes };
     const changed = await api.changeChat(this.chat.id, changes);
@@ -218,7 +230,8 @@ export class Talk {
   }
 
   private create(models: string[], params: Params): Promise<Chat> {
-    return api.createChat({ models, params, ...(this.folder === null ? {} : { folder_id: this.folder }) });
+    const filter_ids = this.told.filters();
+    return api.createChat({ models, params, filter_ids, ...(this.folder === null ? {} : { folder_id: this.folder }) });
   }
 
   private async goOnFrom(leaf: string): Promise<void> {
@@ -229,7 +242,7 @@ export class Talk {
 
   private async generate(chat: Chat | null, question: api.Question): Promise<void> {
     const turn = this.opened;
-    const started = await this.source?.generate(question);
+    const started = await this.source?.generate({ ...question, filter_ids: this.told.filters() });
     if (!started || turn !== this.opened) return; // the reader has gone elsewhere; the answer is written all the same
     const { branch, answers } = begun(this.branch, started);
     this.branch = branch;

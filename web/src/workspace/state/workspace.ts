@@ -9,9 +9,11 @@ import { provideShared } from '../../lib/state/shared';
 import { browserStorage } from '../../lib/state/storage';
 import { ApiError } from '../api/request';
 import { Navigation } from '../routing/navigation.svelte';
+import { Calls } from './calls.svelte';
 import { ChatList } from './chat-list.svelte';
 import { Choices } from './choices.svelte';
 import { sentenceOf } from './faults';
+import { Filters } from './filters.svelte';
 import { Folders } from './folders.svelte';
 import { Models } from './models.svelte';
 import { Notices } from './notices.svelte';
@@ -30,6 +32,10 @@ export interface Workspace {
   readonly talk: Talk;
   readonly prompts: Prompts;
   readonly choices: Choices;
+  /** Functions that the reader switches on and off for a chat. */
+  readonly filters: Filters;
+  /** Questions of functions to the reader. */
+  readonly calls: Calls;
   readonly view: View;
   /** What the server tells this tab outside of answers. */
   readonly tabEvents: TabEvents;
@@ -54,15 +60,19 @@ export function provideWorkspace(): Workspace {
     if (error instanceof ApiError && error.status === 401) session.ended();
     else view.fault = sentenceOf(error, preferences.t);
   };
-  const talk = new Talk({
+  const talk: Talk = new Talk({
     onchat: (chat) => chats.put(chat),
     onfault: fault,
+    filters: () => filters.on,
   });
   const models = new Models(local);
   const notices = new Notices();
   const tabEvents = new TabEvents({ onended: () => session.ended(), busy: () => talk.busy });
   tabEvents.on('notification', ({ level, text }) => notices.add(level, text));
   tabEvents.on('follow_ups', ({ message_id, follow_ups }) => talk.takeFollowUps(message_id, follow_ups));
+  const choices = new Choices(talk, models, session, fault);
+  const filters: Filters = new Filters(talk, models, choices, fault);
+  tabEvents.on('answer', ({ message_id, event }) => talk.takeOutside(message_id, event));
   const attempt = (act: () => Promise<unknown>): void => {
     view.fault = null;
     act().catch(fault);
@@ -76,7 +86,9 @@ export function provideWorkspace(): Workspace {
     models,
     talk,
     prompts: new Prompts(),
-    choices: new Choices(talk, models, session, fault),
+    choices,
+    filters,
+    calls: new Calls(tabEvents, fault),
     view,
     tabEvents,
     notices,
