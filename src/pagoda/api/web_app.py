@@ -29,8 +29,8 @@ _DIAGRAM_HEADERS = {
     ),
     "X-Frame-Options": "SAMEORIGIN",
 }
-#: Of the page in whose frames a plugin's HTML and scripts run: as nobody's origin, and with no way to connect to
-#: anything.
+#: Of the page in whose frames a plugin's HTML and scripts run: as nobody's origin, and with no way to connect
+#: to anything.
 _PLUGIN_HEADERS = {
     **SECURITY_HEADERS,
     "Content-Security-Policy": (
