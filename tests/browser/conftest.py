@@ -68,14 +68,14 @@ def house_url(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def open_page(chromium: Any, app_url: str) -> Iterator[OpenPage]:
     """Opens the app in a fresh profile. At the end no page may have complained or spoken to another host."""
-    with _opener(chromium, app_url) as open_app:
+    with opener(chromium, app_url) as open_app:
         yield open_app
 
 
 @pytest.fixture
 def open_house(chromium: Any, house_url: str) -> Iterator[OpenPage]:
     """As `open_page`, for the workspace."""
-    with _opener(chromium, house_url) as open_app:
+    with opener(chromium, house_url) as open_app:
         yield open_app
 
 
@@ -93,7 +93,7 @@ def at_home(open_house: OpenPage, house_url: str) -> OpenPage:
 
 
 @contextmanager
-def _opener(chromium: Any, app_url: str) -> Iterator[OpenPage]:
+def opener(chromium: Any, app_url: str) -> Iterator[OpenPage]:
     opened: list[Watched] = []
 
     def open_app(

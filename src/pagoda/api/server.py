@@ -17,6 +17,7 @@ import uvicorn
 
 from pagoda.api.app import create_app
 from pagoda.api.body_writer import BodyWriters
+from pagoda.api.forwarded_host import take_forwarded_host
 from pagoda.api.model_pool import ModelPool
 from pagoda.api.part import ServerPart, ServerPartError
 from pagoda.api.settings import ServerSettings
@@ -89,6 +90,7 @@ async def _serve(
         sys.stderr.write(f"pagoda: the certificate or its key cannot be used: {error}\n")
         await pool.shutdown()
         return 1
+    take_forwarded_host(config)
     try:
         for part in parts:
             await part.start()

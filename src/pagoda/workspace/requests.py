@@ -65,10 +65,22 @@ def check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if site is None and origin is None:
         return
-    host = request.headers.get("host", "")
-    if site is None and origin is not None and urlsplit(origin).netloc == host:
+    asked = _host_of(f"//{request.headers.get('host', '')}")
+    if site is None and origin is not None and asked and _host_of(origin) == asked:
         return
-    raise WorkspaceError(403, "This request came from another site's page.", kind="permission")
+    message = "This request came from another site's page."
+    if site is None:
+        message += " If it did not, the proxy in between has to pass on Host, or X-Forwarded-Host."
+    raise WorkspaceError(403, message, kind="permission")
+
+
+def _host_of(url: str) -> str:
+    """Host and port, without those ports that browsers leave out; nothing for what is no address."""
+    try:
+        host = urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
+    return host.removesuffix(":80").removesuffix(":443")
 
 
 async def principal_or_none(request: Request) -> Principal | None:
