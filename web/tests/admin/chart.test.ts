@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { areaPath, dayStarts, linePath, niceCeiling, place, pushed, ticks } from '../../src/workspace/admin/logic/chart';
+import { areaPath, dayStarts, linePath, niceCeiling, placeInTime, ticks } from '../../src/workspace/admin/logic/chart';
 
 describe('niceCeiling', () => {
   it.each([[0, 1], [-3, 1], [Number.NaN, 1], [1, 1], [1.1, 2], [23, 25], [26, 50], [51, 100], [0.3, 0.5], [1e6, 1e6]])(
@@ -18,14 +18,15 @@ describe('niceCeiling', () => {
 
 it('ticks go from nothing to the top', () => expect(ticks(10, 2)).toEqual([0, 5, 10]));
 
-describe('place', () => {
-  it('puts the largest on top, nothing on the ground, and clips what is outside', () => {
-    expect(place([0, 5, 10, 20], 30, 100, 10)).toEqual([{ x: 0, y: 100 }, { x: 10, y: 50 }, { x: 20, y: 0 }, { x: 30, y: 0 }]);
+describe('placeInTime', () => {
+  const at = (...pairs: [number, number | null][]) => pairs.map(([time, value]) => ({ at: time, value }));
+  it('puts the largest on top, nothing on the ground, clips what is above, and now at the right', () => {
+    expect(placeInTime(at([0, 0], [500, 5], [1000, 20]), 1000, 1000, 30, 100, 10, 600)).toEqual([{ x: 0, y: 100 }, { x: 15, y: 50 }, { x: 30, y: 0 }]);
   });
-  it('keeps the newest at the right while there are few', () => {
-    expect(place([1, null], 40, 10, 1, 5)).toEqual([{ x: 30, y: 0 }, null]);
+  it('leaves out what is too old or to come', () => expect(placeInTime(at([0, 1], [3000, 1]), 2000, 1000, 30, 10, 1, 600)).toEqual([]));
+  it('breaks where nothing is known and where nobody looked', () => {
+    expect(placeInTime(at([0, 1], [100, null], [200, 1], [900, 1]), 1000, 1000, 10, 10, 1, 300)).toEqual([{ x: 0, y: 0 }, null, { x: 2, y: 0 }, null, { x: 9, y: 0 }]);
   });
-  it('stands still with one value', () => expect(place([1], 40, 10, 1)).toEqual([{ x: 40, y: 0 }]));
 });
 
 describe('paths', () => {
@@ -33,11 +34,6 @@ describe('paths', () => {
   it('break at gaps', () => expect(linePath(points)).toBe('M0.0 1.0L1.0 2.0M3.0 4.0'));
   it('areas reach the ground and need two points', () => expect(areaPath(points, 9)).toBe('M0.0 9L0.0 1.0L1.0 2.0L1.0 9Z'));
   it('of nothing are nothing', () => expect([linePath([]), areaPath([], 5)]).toEqual(['', '']));
-});
-
-it('pushed forgets the oldest', () => {
-  expect(pushed([1, 2], 3, 3)).toEqual([1, 2, 3]);
-  expect(pushed([1, 2, 3], 4, 3)).toEqual([2, 3, 4]);
 });
 
 it('dayStarts are the starts of days by the reader’s clock', () => {

@@ -209,3 +209,47 @@ export interface Usage {
   rows: UsageRow[];
   total: UsageRow;
 }
+
+/** A model at one moment. Rates: a second; null where they are not known yet. */
+export interface LiveModel {
+  name: string;
+  state: 'loaded' | 'loading' | 'unloaded' | 'unloading' | 'sleeping' | (string & {});
+  error: string | null;
+  running: number;
+  waiting: number;
+  prompt_tokens_per_second: number | null;
+  generation_tokens_per_second: number | null;
+  /** Share of the cache that requests hold, 0 to 1. */
+  cache_used: number;
+  cache_tokens: number | null;
+  /** Share of prompts' tokens since the server's start. */
+  cache_hit_rate: number | null;
+  restarts: number;
+  /** Bytes reserved for weights and cache. */
+  memory: number;
+}
+
+export interface LiveSample {
+  at: number;
+  /** Seconds. */
+  uptime: number;
+  models: LiveModel[];
+  /** Bytes. */
+  memory: { server: number | null; engine: number | null; total: number | null; available: number | null };
+  /** Cores in use. */
+  cpu: { server: number | null; engine: number | null; cores: number };
+  users: { id: string; name: string; running: number; tokens_per_second: number | null }[];
+}
+
+export type LiveEvent = { type: 'history'; seconds: number; samples: LiveSample[] } | ({ type: 'sample' } & LiveSample);
+
+export interface LogLine {
+  /** Grows, also over restarts of the server. */
+  seq: number;
+  at: number;
+  level: 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR' | 'CRITICAL' | (string & {});
+  source: 'server' | 'engine';
+  text: string;
+}
+
+export type LogEvent = { type: 'hello'; kept: boolean } | { type: 'lines'; lines: LogLine[] };

@@ -5,12 +5,14 @@ import { useShared } from '../../../lib/state/shared';
 import { en as pages } from './en';
 import { en as limits } from './limits.en';
 import { zh as limitsZh } from './limits.zh';
+import { en as live } from './live.en';
+import { zh as liveZh } from './live.zh';
 import { en as own } from './own.en';
 import { zh as ownZh } from './own.zh';
 import { zh as pagesZh } from './zh';
 
-const en = { ...pages, ...limits, ...own };
-const zh: Translation<typeof en> = { ...pagesZh, ...limitsZh, ...ownZh };
+const en = { ...pages, ...limits, ...live, ...own };
+const zh: Translation<typeof en> = { ...pagesZh, ...limitsZh, ...liveZh, ...ownZh };
 
 export type AdminKey = keyof typeof en;
 

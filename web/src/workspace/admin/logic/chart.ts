@@ -18,16 +18,28 @@ export interface Point {
   y: number;
 }
 
+/** A value at a moment, in milliseconds. Null: not known. */
+export interface Timed {
+  at: number;
+  value: number | null;
+}
+
 /**
- * Places values from left to right over `width`, the largest possible (`top`) at height 0. Null is a gap. `slots`: how
- * many values fill the width; fewer stand at the right, where the newest are.
+ * Places values over the last `span` milliseconds before `now`, which stands at the right end; the largest possible
+ * (`top`) at height 0. What is not known, or more than `gap` milliseconds without a value, breaks the line (null).
  */
-export function place(values: readonly (number | null)[], width: number, height: number, top: number, slots = values.length): (Point | null)[] {
-  const step = slots > 1 ? width / (slots - 1) : 0;
-  const first = width - step * (values.length - 1);
-  return values.map((value, index) =>
-    value === null ? null : { x: first + step * index, y: height - (height * Math.min(Math.max(value, 0), top)) / top },
-  );
+export function placeInTime(values: readonly Timed[], now: number, span: number, width: number, height: number, top: number, gap: number): (Point | null)[] {
+  const points: (Point | null)[] = [];
+  let last: number | null = null;
+  for (const { at, value } of values) {
+    if (at < now - span || at > now) continue;
+    if (last !== null && at - last > gap) points.push(null);
+    last = at;
+    points.push(
+      value === null ? null : { x: width - (width * (now - at)) / span, y: height - (height * Math.min(Math.max(value, 0), top)) / top },
+    );
+  }
+  return points;
 }
 
 const at = ({ x, y }: Point): string => `${x.toFixed(1)} ${y.toFixed(1)}`;
@@ -57,11 +69,6 @@ export function areaPath(points: readonly (Point | null)[], height: number): str
       return [`M${first.x.toFixed(1)} ${height}L${stretch.map(at).join('L')}L${last.x.toFixed(1)} ${height}Z`];
     })
     .join('');
-}
-
-/** The last `size` of what came, the newest at the end. */
-export function pushed<Item>(items: readonly Item[], item: Item, size: number): Item[] {
-  return [...items.slice(Math.max(0, items.length + 1 - size)), item];
 }
 
 const DAY_MS = 86_400_000;
