@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Message } from '../../src/workspace/api/types';
 import type { ShownMessage } from '../../src/workspace/state/events';
-import { askedTogether, begun, neighbour, upTo, versionOf } from '../../src/workspace/state/tree';
+import { begun, besideOf, columnsOf, joined, upTo } from '../../src/workspace/state/tree';
 
 const message = (id: string, parent: string | null, more: Partial<ShownMessage> = {}): ShownMessage => ({
   id, parent_id: parent, chat_id: 'c', role: 'user', model: null, status: 'done', parts: [], usage: null,
@@ -49,18 +49,6 @@ describe('begun', () => {
   });
 });
 
-describe('versions', () => {
-  const middle = message('b', null, { siblings: ['a', 'b', 'c'] });
-
-  it('are counted from one', () => expect(versionOf(middle)).toEqual({ at: 2, of: 3 }));
-
-  it('have neighbours, save at the ends', () => {
-    expect([neighbour(middle, -1), neighbour(middle, 1)]).toEqual(['a', 'c']);
-    expect(neighbour({ ...middle, id: 'c' }, 1)).toBeNull();
-    expect(neighbour({ ...middle, id: 'gone' }, 1)).toBeNull();
-  });
-});
-
 describe('upTo', () => {
   it('ends with the parent', () => expect(ids(upTo(branch, 'a1'))).toEqual(['q1', 'a1']));
   it('is empty for no parent and for one that is not there', () => {
@@ -69,21 +57,27 @@ describe('upTo', () => {
   });
 });
 
-describe('askedTogether', () => {
-  const answer = (id: string, model: string, created_at: number): ShownMessage => message(id, 'q', { model, created_at });
+describe('answers side by side', () => {
+  const beside = (id: string, column: number, at: number, group = 'g'): ShownMessage =>
+    message(id, 'q', { role: 'assistant', group: { id: group, column }, created_at: at });
+  const [a, b, again] = [beside('a', 0, 5), beside('b', 1, 5), beside('b2', 1, 900_000)];
+  const other = beside('x', 0, 5, 'other');
+  const alone = { ...beside('y', 0, 5), group: null };
 
-  it('are answers of different models from one moment', () => {
-    const [one, two] = [answer('1', 'm', 5000), answer('2', 'n', 5003)];
-    expect(ids(askedTogether(one, [one, two]))).toEqual(['1', '2']);
+  it('belong together by their group, whenever they were made', () => {
+    expect(besideOf(a, [a, b, other, again, alone])).toEqual([a, b, again]);
+    expect(besideOf(alone, [a, b, alone])).toEqual([]);
   });
 
-  it('a later answer of another model stands alone', () => {
-    const [one, later] = [answer('1', 'm', 5000), answer('2', 'n', 90_000)];
-    expect(askedTogether(later, [one, later])).toEqual([]);
+  it('stand in columns, with the versions of each in order', () => {
+    expect(columnsOf([again, b, a])).toEqual([[a], [b, again]]);
   });
 
-  it('two answers of one model are versions', () => {
-    const [one, two] = [answer('1', 'm', 5000), answer('2', 'm', 5100)];
-    expect(askedTogether(one, [one, two])).toEqual([]);
+  it('are joined by a version, and left by an answer that is asked for alone', () => {
+    expect(joined([], [a, b])).toEqual([a, b]);
+    expect(joined([a, b], [again])).toEqual([a, b, again]);
+    expect(joined([a, b], [other, beside('x2', 1, 6, 'other')]).map(({ id }) => id)).toEqual(['x', 'x2']);
+    expect(joined([a, b], [alone])).toEqual([]);
+    expect(joined([], [a])).toEqual([]);
   });
 });

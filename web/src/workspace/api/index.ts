@@ -97,6 +97,8 @@ export interface Question {
   models: string[];
   params: Params;
   filter_ids?: string[];
+  /** The answer among several side by side in whose place the new one stands. */
+  version_of?: string;
   /** Instead of all this: the answer to go on writing. */
   continue_id?: string;
 }

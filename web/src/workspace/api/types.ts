@@ -230,6 +230,8 @@ export interface Message {
   timing: Timing | null;
   error: Fault | null;
   rating: 1 | -1 | null;
+  /** With which others it was asked for, and in which column it stands beside them. */
+  group?: { id: string; column: number } | null;
   /** Questions that might come next, where a model made some. */
   follow_ups?: string[];
   created_at: number;
@@ -245,6 +247,8 @@ export interface PlacedMessage extends Message {
 
 export interface MessagePage {
   messages: PlacedMessage[];
+  /** All answers side by side with the last message, with their versions, that message among them. */
+  beside: PlacedMessage[];
   more: boolean;
 }
 

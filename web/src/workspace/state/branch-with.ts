@@ -22,7 +22,7 @@ export async function branchWith(chat: string, message: string | undefined, limi
   const leaf = page.messages.at(-1)?.id ?? message;
   for (let first = page.messages[0]; page.more && first && !page.messages.some((each) => each.id === message); first = page.messages[0]) {
     const earlier = await api.getMessages(chat, { leaf, before: first.id, limit: MORE });
-    page = { messages: [...earlier.messages, ...page.messages], more: earlier.more };
+    page = { ...page, messages: [...earlier.messages, ...page.messages], more: earlier.more };
   }
   return page;
 }

@@ -4,6 +4,7 @@ import * as api from '../api';
 import { generateTemporary } from '../api/asking';
 import type { AskedPart, MessagePage, Part, PlacedMessage, Started } from '../api/types';
 import type { ShownMessage } from './events';
+import { besideOf } from './tree';
 
 export interface PageOf {
   /** The branch that ends below this message; without it the visible one. */
@@ -62,10 +63,11 @@ export class TemporaryChat implements ChatSource {
       found.unshift({ ...message, siblings: this.below(message.parent_id).map((each) => each.id) });
       at = message.parent_id;
     }
-    return { messages: found, more: false };
+    const last = found.at(-1);
+    return { messages: found, more: false, beside: last ? besideOf(last, this.messages) : [] };
   }
 
-  async generate({ parent_id, parts, models, params, filter_ids = [] }: api.Question): Promise<Started> {
+  async generate({ parent_id, parts, models, params, filter_ids = [], version_of }: api.Question): Promise<Started> {
     const question = parts && this.question(parent_id, parts);
     const branch = this.branch(question ?? (parent_id === null ? undefined : this.find(parent_id)));
     const started = await this.ask({
@@ -76,8 +78,9 @@ export class TemporaryChat implements ChatSource {
     });
     if (question) this.messages.push(question);
     const parent = question?.id ?? parent_id;
+    const place = version_of === undefined ? undefined : this.find(version_of)?.group;
     const generations = started.generations.map((run) => {
-      const message = { ...run.message, chat_id: '', parent_id: parent, created_at: Date.now(), rating: null };
+      const message = { ...run.message, ...(place ? { group: place } : {}), chat_id: '', parent_id: parent, created_at: Date.now(), rating: null };
       this.messages.push({ ...message, siblings: [], generation: run.id });
       return { ...run, message };
     });

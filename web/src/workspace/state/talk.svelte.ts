@@ -4,14 +4,14 @@ import { nextFrame } from '../../lib/state/frame';
 import * as api from '../api';
 import { ApiError } from '../api/request';
 import { deleteFile } from '../api/asking';
-import type { AskedPart, Chat, GenerationEvent, Message, Params } from '../api/types';
+import type { AskedPart, Chat, GenerationEvent, Message, MessagePage, Params } from '../api/types';
 import { isRunning, reduce, textOf, type ShownMessage } from './events';
 import { StoredChat, TemporaryChat, type ChatSource } from './sources';
 import { branchWith } from './branch-with';
-import { askedTogether, begun } from './tree';
+import { begun, joined } from './tree';
 import { watch } from './watch';
 
-const PAGE = 40;
+const PAGE = 30;
 const MORE = 100;
 
 export interface TalkEvents {
@@ -29,7 +29,7 @@ export class Talk {
   /** Nothing of this chat is kept: it ends when it is left. */
   temporary: boolean = $state(false);
   branch: ShownMessage[] = $state.raw([]);
-  /** The last answer and those asked for together with it; empty where there is one alone. */
+  /** The last answer and those asked for together with it, with all versions; empty where there is one alone. */
   columns: ShownMessage[] = $state.raw([]);
   state: 'new' | 'loading' | 'ready' | 'gone' | 'failed' = $state('new');
   more: boolean = $state(false);
@@ -74,7 +74,7 @@ export class Talk {
       const [chat, page] = await Promise.all([api.getChat(id), branchWith(id, message, PAGE)]);
       if (turn !== this.opened) return;
       this.chat = chat;
-      this.show(page.messages, page.more);
+      this.show(page);
       this.state = 'ready';
       if (message === undefined || !page.messages.some((each) => each.id === message)) return;
       this.sought = message;
@@ -99,7 +99,7 @@ export class Talk {
       ]);
       if (turn !== this.opened || this.running) return;
       this.chat = chat;
-      this.show(page.messages, page.more);
+      this.show(page);
     } catch (error) {
       if (!(error instanceof ApiError) || error.status === 401) this.told.onfault(error);
     }
@@ -143,7 +143,7 @@ export class Talk {
   /** Another answer to the question that this one answers. */
   async regenerate(answer: ShownMessage, params: Params): Promise<void> {
     if (answer.parent_id === null || !answer.model) return;
-    await this.generate(this.chat, { parent_id: answer.parent_id, parts: null, models: [answer.model], params });
+    await this.generate(this.chat, { parent_id: answer.parent_id, parts: null, models: [answer.model], params, ...(answer.group ? { version_of: answer.id } : {}) });
   }
 
   /** Goes on writing an answer that was stopped, or that reached its limit. */
@@ -163,14 +163,14 @@ export class Talk {
     const page = await this.source?.page({ leaf: message, limit: Math.max(PAGE, this.branch.length) });
     const leaf = page?.messages.at(-1)?.id;
     if (!page || leaf === undefined) return;
-    this.show(page.messages, page.more);
+    this.show(page);
     await this.goOnFrom(leaf);
   }
 
   /** Goes on with one of the answers side by side. */
   async choose(answer: ShownMessage): Promise<void> {
     this.branch = [...this.branch.slice(0, -1), answer];
-    await this.goOnFrom(answer.id);
+    await this.goTo(answer.id);
   }
 
   async rate(message: ShownMessage, rating: 1 | -1 | null): Promise<void> {
@@ -181,7 +181,7 @@ export class Talk {
   async delete(message: ShownMessage): Promise<void> {
     await this.source?.delete(message.id);
     const page = await this.source?.page({ limit: PAGE });
-    if (page) this.show(page.messages, page.more);
+    if (page) this.show(page);
   }
 
   /** Questions that might come next have been made for an answer. */
@@ -246,7 +246,7 @@ export class Talk {
     if (!started || turn !== this.opened) return; // the reader has gone elsewhere; the answer is written all the same
     const { branch, answers } = begun(this.branch, started);
     this.branch = branch;
-    this.columns = answers.length > 1 ? answers : [];
+    this.columns = joined(this.columns, answers);
     this.chat = chat;
     this.state = 'ready';
     this.follow();
@@ -258,28 +258,11 @@ export class Talk {
     }
   }
 
-  private show(messages: ShownMessage[], more: boolean): void {
+  private show({ messages, more, beside }: MessagePage): void {
     this.leave();
     this.branch = messages;
-    this.columns = [];
+    this.columns = beside;
     this.more = more;
-    this.follow();
-    void this.findColumns().catch((error: unknown) => this.told.onfault(error));
-  }
-
-  /** The versions of the last answer, where several models were asked together. */
-  private async findColumns(): Promise<void> {
-    const last = this.branch.at(-1);
-    const { source } = this;
-    if (!source || last?.role !== 'assistant' || last.siblings.length < 2) return;
-    const turn = this.opened;
-    const pages = await Promise.all(
-      last.siblings.map((id) => (id === last.id ? [last] : source.page({ leaf: id, limit: 1 }).then((page) => page.messages))),
-    );
-    if (turn !== this.opened || this.branch.at(-1)?.id !== last.id) return;
-    // A version with something after it is no leaf: it was gone on with, and is not shown beside this one.
-    const found = pages.flat().filter((message) => last.siblings.includes(message.id));
-    this.columns = askedTogether(last, found);
     this.follow();
   }
 

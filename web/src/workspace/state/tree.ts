@@ -3,17 +3,6 @@
 import type { Message, Started } from '../api/types';
 import type { ShownMessage } from './events';
 
-/** Where a message is among the versions of it: from 1. */
-export function versionOf(message: ShownMessage): { at: number; of: number } {
-  return { at: message.siblings.indexOf(message.id) + 1, of: message.siblings.length };
-}
-
-/** The version before or after this one; null at either end. */
-export function neighbour(message: ShownMessage, step: -1 | 1): string | null {
-  const at = message.siblings.indexOf(message.id);
-  return at < 0 ? null : (message.siblings[at + step] ?? null);
-}
-
 /** The branch without what follows `parent`; nothing of it for null. */
 export function upTo(branch: readonly ShownMessage[], parent: string | null): ShownMessage[] {
   if (parent === null) return [];
@@ -54,12 +43,27 @@ const placed = (message: Message, siblings: string[], generation: string | null)
   generation,
 });
 
-/** Answers that were asked for together lie so close in time; one that was asked for again lies further off. */
-const TOGETHER_MS = 1000;
+/** Of these messages the answers side by side with this one, itself among them; none where it was asked for alone. */
+export function besideOf<Some extends Message>(answer: Some, messages: readonly Some[]): Some[] {
+  const { group, parent_id } = answer;
+  return group ? messages.filter((each) => each.parent_id === parent_id && each.group?.id === group.id) : [];
+}
 
-/** Of an answer's versions those that were asked for together with it, each of another model. */
-export function askedTogether(answer: ShownMessage, siblings: readonly ShownMessage[]): ShownMessage[] {
-  const together = siblings.filter((each) => Math.abs(each.created_at - answer.created_at) < TOGETHER_MS);
-  const models = new Set(together.map((each) => each.model));
-  return together.length > 1 && models.size === together.length ? together : [];
+/** The answers side by side once further ones have begun: another version joins its column. */
+export function joined(columns: readonly ShownMessage[], begun: readonly ShownMessage[]): ShownMessage[] {
+  const [first] = begun;
+  if (!first?.group) return [];
+  const others = columns.filter((each) => each.group?.id === first.group?.id && begun.every(({ id }) => id !== each.id));
+  const all = [...others, ...begun];
+  return all.length > 1 ? all : [];
+}
+
+/** Answers side by side, a column for each; in it its versions in the order of their making. */
+export function columnsOf(answers: readonly ShownMessage[]): ShownMessage[][] {
+  const columns = new Map<number, ShownMessage[]>();
+  for (const answer of [...answers].sort((a, b) => a.created_at - b.created_at)) {
+    const column = answer.group?.column ?? 0;
+    columns.set(column, [...(columns.get(column) ?? []), answer]);
+  }
+  return [...columns].sort(([a], [b]) => a - b).map(([, versions]) => versions);
 }
