@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import httpx
 import pytest
@@ -224,11 +225,12 @@ def sign_in_as(page: Any, email: str) -> None:
 def test_chats_go_out_as_files_and_come_in_again(at_home: OpenPage, tmp_path: Path) -> None:
     watched = at_home()
     page = watched.page
-    talk(page, "A chat that travels")
+    title = "A chat that travels"
+    talk(page, title)
     dialog = page.get_by_role("dialog")
 
     def exported(format_name: str) -> Path:
-        menu_of(page, "A chat that travels", "Export…")
+        menu_of(page, title, "Export…")
         with page.expect_download() as download:
             dialog.get_by_role("link", name=format_name).click()
         kept = tmp_path / download.value.suggested_filename
@@ -237,13 +239,14 @@ def test_chats_go_out_as_files_and_come_in_again(at_home: OpenPage, tmp_path: Pa
         return kept
 
     markdown = exported("Markdown")
-    assert markdown.name == "A chat that travels.md"
+    assert markdown.name == f"{title}.md"
     assert "How can I help you?" in markdown.read_text(encoding="utf-8")
-    file = exported("JSON")
-    assert len(json.loads(file.read_text(encoding="utf-8"))["chats"]) == 1
-    menu_of(page, "A chat that travels", "Delete")
+    file = exported("Pagoda, with files")
+    with ZipFile(file) as archive:
+        assert [each["title"] for each in json.loads(archive.read("chats.json"))["chats"]] == [title]
+    menu_of(page, title, "Delete")
     dialog.get_by_role("button", name="Delete").click()
-    expect(page.get_by_role("link", name="A chat that travels")).to_have_count(0)
+    expect(page.get_by_role("link", name=title)).to_have_count(0)
 
     page.get_by_role("button", name="Account and settings").click()
     page.get_by_role("menuitem", name="Settings").click()
@@ -253,12 +256,12 @@ def test_chats_go_out_as_files_and_come_in_again(at_home: OpenPage, tmp_path: Pa
     broken = tmp_path / "broken.json"
     broken.write_text('{"no": "chats"', encoding="utf-8")
     dialog.locator("input[type=file]").set_input_files(broken)
-    expect(dialog.get_by_role("alert")).to_contain_text("Nothing has been imported.")
+    expect(dialog.get_by_role("alert")).to_contain_text("This file is neither JSON nor an archive of chats.")
     dialog.get_by_role("button", name="Import another file").click()
     dialog.locator("input[type=file]").set_input_files(file)
     expect(dialog).to_contain_text("1 chat has been imported.")
     expect(dialog).to_contain_text("Recognised as: Pagoda")
     watched.screenshot("workspace-import-light-en-1280")
     dialog.get_by_role("button", name="Close").last.click()
-    page.locator("#sidebar").get_by_role("link", name="A chat that travels").click()
+    page.locator("#sidebar").get_by_role("link", name=title).click()
     expect(page.locator("article.answer .prose")).to_contain_text("How can I help you?")

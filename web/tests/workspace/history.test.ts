@@ -175,7 +175,7 @@ describe('folders', () => {
 
 describe('an import', () => {
   const job = (values: Partial<ImportJob>): ImportJob => ({
-    id: 'i', state: 'reading', format: null, done: 0, total: null, chats: 0, prompts: 0, files: 0, error: null, ...values,
+    id: 'i', state: 'reading', format: null, done: 0, total: null, chats: 0, prompts: 0, files: 0, error: null, code: null, values: {}, ...values,
   });
   const file = new File(['{}'], 'chats.json');
   const made = (answers: (ImportJob | ApiError)[], running: ImportJob[] = []) => {

@@ -14,6 +14,9 @@ export interface ImportJob {
   prompts: number;
   files: number;
   error: string | null;
+  /** Names the sentence of the error, with what stands in it. */
+  code: string | null;
+  values: Record<string, string | number>;
 }
 
 /** Uploads a file. onprogress: the part of it that has arrived, from 0 to 1. */

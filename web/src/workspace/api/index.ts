@@ -78,7 +78,7 @@ export const withdrawShare = (chat: string) => call<unknown>('DELETE', `api/chat
 export const getShared = (share: string) => call<SharedChat>('GET', `api/shared/${id(share)}`);
 export const copyShared = (share: string) => call<{ chat_id: string }>('POST', `api/shared/${id(share)}/copy`);
 
-export type ExportFormat = 'json' | 'markdown' | 'openwebui';
+export type ExportFormat = 'json' | 'zip' | 'markdown' | 'openwebui';
 /** Where the browser finds a chat, or all of them for null, as a file. */
 export const exportAddress = (chat: string | null, format: ExportFormat) =>
   `api/${chat === null ? '' : `chats/${id(chat)}/`}export?${query({ format })}`;

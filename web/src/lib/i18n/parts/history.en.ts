@@ -75,8 +75,10 @@ export const en = {
 
   'history.export': 'Export…',
   'history.export.title': 'Export “{name}”',
-  'history.export.json': 'JSON',
-  'history.export.json.text': 'Everything: all versions of all messages, settings, tags. Can be imported here again.',
+  'history.export.zip': 'Pagoda, with files',
+  'history.export.zip.text': 'A ZIP file with everything: all versions of all messages, settings, tags and attached files. To keep, or to import again.',
+  'history.export.json': 'Pagoda, without files',
+  'history.export.json.text': 'The same as JSON, for programs. Attached files by their names alone.',
   'history.export.markdown': 'Markdown',
   'history.export.markdown.text': 'The conversation as it is shown, to read, print or pass on.',
   'history.export.openwebui': 'Open WebUI',
@@ -84,13 +86,13 @@ export const en = {
 
   'account.chats': 'Chats',
   'history.data.export': 'Export all chats',
-  'history.data.export.text': 'All your chats in one file, the archived ones too. JSON has your prompts as well.',
+  'history.data.export.text': 'All your chats in one file, the archived ones too. Pagoda’s files have your prompts as well.',
   'history.data.import': 'Import chats',
   'history.data.import.text': 'From Pagoda, Open WebUI or ChatGPT.',
   'history.data.import.do': 'Import…',
 
   'history.import.title': 'Import chats',
-  'history.import.text': 'Pagoda’s own files, Open WebUI’s export of chats (JSON) and ChatGPT’s export (the ZIP file, or conversations.json in it) are recognised by themselves.',
+  'history.import.text': 'Pagoda’s own files (ZIP or JSON), Open WebUI’s export of chats (JSON) and ChatGPT’s export (conversations.json) are recognised by themselves.',
   'history.import.drop': 'Drop a file here',
   'history.import.choose': 'Choose a file',
   'history.import.uploading': 'Uploading {name}',

@@ -78,8 +78,10 @@ export const zh: Translation<typeof en> = {
 
   'history.export': '导出…',
   'history.export.title': '导出“{name}”',
-  'history.export.json': 'JSON 文件',
-  'history.export.json.text': '全部内容：所有消息的所有版本、设置和标签。可以重新导入。',
+  'history.export.zip': 'Pagoda 格式（含文件）',
+  'history.export.zip.text': '包含全部内容的 ZIP 文件：所有消息的所有版本、设置、标签和附件。适合保存或重新导入。',
+  'history.export.json': 'Pagoda 格式（不含文件）',
+  'history.export.json.text': '同样内容的 JSON，供程序使用。附件只保留名称。',
   'history.export.markdown': 'Markdown 文档',
   'history.export.markdown.text': '当前显示的对话，适合阅读、打印或转发。',
   'history.export.openwebui': 'Open WebUI 格式',
@@ -87,13 +89,13 @@ export const zh: Translation<typeof en> = {
 
   'account.chats': '对话',
   'history.data.export': '导出全部对话',
-  'history.data.export.text': '全部对话（含已归档的）合为一个文件。JSON 还包含你的提示词。',
+  'history.data.export.text': '全部对话（含已归档的）合为一个文件。Pagoda 格式还包含你的提示词。',
   'history.data.import': '导入对话',
   'history.data.import.text': '支持 Pagoda、Open WebUI 和 ChatGPT 的文件。',
   'history.data.import.do': '导入…',
 
   'history.import.title': '导入对话',
-  'history.import.text': '可自动识别 Pagoda 的文件、Open WebUI 导出的对话（JSON）以及 ChatGPT 的导出（ZIP 文件或其中的 conversations.json）。',
+  'history.import.text': '可自动识别 Pagoda 的文件（ZIP 或 JSON）、Open WebUI 导出的对话（JSON）以及 ChatGPT 的导出（conversations.json）。',
   'history.import.drop': '将文件拖到这里',
   'history.import.choose': '选择文件',
   'history.import.uploading': '正在上传 {name}',
