@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,26 @@ class ChatAnswer:
     finish_reason: str | None
     stop_reason: int | str | None
     token_ids: list[int]
+
+
+def chunk_of(head: Mapping[str, Any], piece: ChatPiece) -> dict[str, Any]:
+    """The chat.completion.chunk of a piece. head: its id, created and model."""
+    delta: dict[str, Any] = {}
+    if piece.delta.content:
+        delta["content"] = piece.delta.content
+    if piece.delta.reasoning:
+        delta["reasoning_content"] = piece.delta.reasoning
+    if piece.delta.tool_calls:
+        delta["tool_calls"] = [
+            {
+                "index": call.index,
+                **({"id": call.id, "type": "function"} if call.id else {}),
+                "function": {**({"name": call.name} if call.name else {}), "arguments": call.arguments},
+            }
+            for call in piece.delta.tool_calls
+        ]
+    choice = {"index": piece.index, "delta": delta, "finish_reason": piece.finish_reason}
+    return {**head, "object": "chat.completion.chunk", "choices": [choice]}
 
 
 def joined(first: MessageDelta, second: MessageDelta) -> MessageDelta:

@@ -14,6 +14,8 @@ from pagoda.api.chat_pieces import ChatAnswer, ChatPiece, CollectedAnswer, joine
 from pagoda.api.engine_errors import as_api_error, released_on_failure
 from pagoda.api.errors import bad_request
 from pagoda.api.generation import Outputs, start
+from pagoda.api.hooked_pieces import passed
+from pagoda.api.hooks import ChatHook
 from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
 from pagoda.api.model_pool import Lease
 from pagoda.api.prompts import chat_prompt, check_bulk, encode_text
@@ -53,6 +55,8 @@ class ChatRun:
     formatter: LogprobFormatter | None
     parsers: list[AnswerParser] | None = None  #: one for each answer; None: text is content
     prompt_logprobs: list[dict[str, Any] | None] | None = None  #: known when the chat has ended
+    hook: ChatHook | None = None  #: what the pieces pass; readers of `take` see to that themselves
+    is_whole: bool = False  #: the answer is given whole, so that a hook may change it at its end
     finished: bool = False  #: whether the pieces given last were the last of all
     _echo: str = ""  #: what every answer begins with
     _keep: int | None = None  #: of the answers the most probable ones are given; None: all
@@ -72,12 +76,23 @@ class ChatRun:
 
         Raises ApiError. Pieces may be empty: their text is held back, or only tokens came.
         """
+        news = self._news()
+        if self.hook is not None:
+            news = passed(news, self.hook, self._head(), whole=self.is_whole)
         try:
-            async with aclosing(self.outputs) as outputs:
-                async for _, output in outputs:
-                    yield self._pieces(output)
+            async with aclosing(news):
+                async for pieces in news:
+                    yield pieces
         except Exception as error:
             raise as_api_error(error) from error
+
+    async def _news(self) -> AsyncGenerator[list[ChatPiece], None]:
+        async with aclosing(self.outputs) as outputs:
+            async for _, output in outputs:
+                yield self._pieces(output)
+
+    def _head(self) -> dict[str, Any]:
+        return {"id": self.id, "created": self.created, "model": self.model}
 
     def take(self) -> list[ChatPiece]:
         """As `pieces`, for those who start and listen to `outputs` themselves: what is new, at once.

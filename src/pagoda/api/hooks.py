@@ -4,16 +4,8 @@ of them.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Protocol
-
-import msgspec
-
-from pagoda.api.chat_events import ChatEvents
-from pagoda.api.sse import event
-
-_DATA = b"data: "
 
 
 class HookError(Exception):
@@ -25,7 +17,7 @@ class HookError(Exception):
 
 
 class ChatHook(Protocol):
-    """What takes part in one chat. Raises HookError from `inlet` alone."""
+    """What takes part in one chat. `inlet` and `answer` raise HookError."""
 
     async def inlet(self, body: dict[str, Any]) -> dict[str, Any]:
         """The request as it is to be answered."""
@@ -39,43 +31,31 @@ class ChatHook(Protocol):
         """All answers' texts as a response that is not streamed has them."""
         ...
 
+    def answer(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """Answers a request for a model that this API does not serve itself, in objects of the type
+        chat.completion.chunk, which have not passed `chunk`.
+        """
+        ...
+
 
 class RequestHooks(Protocol):
     """Decides, request by request, whether anything takes part."""
 
-    async def begin(self, key: str, model: str) -> ChatHook | None:
-        """key: the bearer key, "" for none. None where nothing takes part: the request goes its usual way."""
+    async def begin(self, key: str, model: str, *, served: bool) -> ChatHook | None:
+        """key: the bearer key, "" for none. served: whether this API serves a model of that name. None where
+        nothing takes part: the request goes its usual way.
+        """
+        ...
+
+    async def models(self, key: str) -> Sequence[Mapping[str, Any]]:
+        """Models that may be asked for with this key, the API's own among them or not: id,
+        base (None, or the model it is made of) and context_length (None where it is not known).
+        """
         ...
 
 
-async def filtered(events: ChatEvents, hook: ChatHook) -> AsyncGenerator[bytes, None]:
-    """The events as a hook leaves them. What it makes of the whole text at the end changes nothing here: that
-    has been sent.
-    """
-    texts: dict[int, str] = {}
-    news = asyncio.Event()
-    events.start(news.set)
-    try:
-        while not events.finished:
-            await news.wait()
-            news.clear()
-            for line in events.take().split(b"\n\n"):
-                data = line.removeprefix(_DATA)
-                if not data:
-                    continue
-                if data == b"[DONE]":
-                    await hook.end([texts[index] for index in sorted(texts)])
-                    yield line + b"\n\n"
-                    continue
-                chunk = await hook.chunk(msgspec.json.decode(data))
-                if chunk is not None:
-                    _collect(texts, chunk)
-                    yield event(chunk)
-    finally:
-        events.close()
-
-
-def _collect(texts: dict[int, str], chunk: dict[str, Any]) -> None:
-    for choice in chunk.get("choices") or []:
-        index = choice.get("index") or 0
-        texts[index] = texts.get(index, "") + ((choice.get("delta") or {}).get("content") or "")
+def key_of(headers: Mapping[str, str]) -> str:
+    """The key of a request, "" for none; headers by lower-case names."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    bearer = key.strip() if scheme.lower() == "bearer" else ""
+    return bearer or headers.get("x-api-key", "").strip()

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from pagoda.api.body import describe
-from pagoda.api.chat_run import ChatPiece, ChatRun, prepare_chat
+from pagoda.api.chat_pieces import ChatPiece, chunk_of
+from pagoda.api.chat_run import ChatRun, prepare_chat
 from pagoda.api.errors import bad_request
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.served_model import ServedModel
@@ -60,22 +61,7 @@ class InProcessChats:
 
 
 def _chunk(run: ChatRun, piece: ChatPiece) -> dict[str, Any]:
-    delta: dict[str, Any] = {}
-    if piece.delta.content:
-        delta["content"] = piece.delta.content
-    if piece.delta.reasoning:
-        delta["reasoning_content"] = piece.delta.reasoning
-    if piece.delta.tool_calls:
-        delta["tool_calls"] = [
-            {
-                "index": call.index,
-                **({"id": call.id, "type": "function"} if call.id else {}),
-                "function": {**({"name": call.name} if call.name else {}), "arguments": call.arguments},
-            }
-            for call in piece.delta.tool_calls
-        ]
-    choice = {"index": piece.index, "delta": delta, "finish_reason": piece.finish_reason}
-    return {**_head(run), "choices": [choice], **_counts(run)}
+    return {**chunk_of(_head(run), piece), **_counts(run)}
 
 
 def _head(run: ChatRun) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from pagoda.api.hooks import ChatHook, HookError
 from pagoda.api.model_pool import ModelPool
 from pagoda.text.tokenizer import Tokenizer
-from pagoda.workspace.functions.api import ApiFunctions, FilteredChat
+from pagoda.workspace.functions.api import ApiFunctions, HookedRequest
 from pagoda.workspace.providers.base import ProviderError
 
 
@@ -37,18 +38,21 @@ class ServedTokens:
 
 
 class HttpFunctions:
-    """Filters around chats on /v1, as the API's `RequestHooks`."""
+    """Functions, and the workspace's own models, on /v1, as the API's `RequestHooks`."""
 
     def __init__(self, functions: ApiFunctions) -> None:
         self._functions = functions
 
-    async def begin(self, key: str, model: str) -> ChatHook | None:
-        found = await self._functions.begin(key, model)
+    async def begin(self, key: str, model: str, *, served: bool) -> ChatHook | None:
+        found = await self._functions.begin(key, model, served=served)
         return None if found is None else _Hook(found)
+
+    async def models(self, key: str) -> Sequence[Mapping[str, Any]]:
+        return await self._functions.models(key)
 
 
 class _Hook:
-    def __init__(self, chat: FilteredChat) -> None:
+    def __init__(self, chat: HookedRequest) -> None:
         self._chat = chat
 
     async def inlet(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -62,3 +66,11 @@ class _Hook:
 
     async def end(self, texts: list[str]) -> list[str]:
         return await self._chat.end(texts)
+
+    async def answer(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        try:
+            async with aclosing(self._chat.answer(body)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except ProviderError as error:
+            raise HookError(str(error), error.status) from error

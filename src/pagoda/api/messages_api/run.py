@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from secrets import token_hex
@@ -163,6 +163,22 @@ class MessageEvents:
         self._arm(rest if rest > 0 else self._seconds)
         if rest <= 0:
             self._on_news()
+
+
+async def streamed(message: MessageRun) -> AsyncGenerator[bytes, None]:
+    """The same stream of a run with a hook, which takes its time with each piece. Raises ApiError."""
+    last: ChatPiece | None = None
+    begun = False
+    async with aclosing(message.run.pieces()) as news:
+        async for pieces in news:
+            last = pieces[-1] if pieces else last
+            found = [named_event(event) for piece in pieces for event in message.builder.push(piece.delta)]
+            if not begun:
+                found.insert(0, message.begin())
+                begun = True
+            if found:
+                yield b"".join(found)
+    yield message.end(last)
 
 
 def error_event(error: ApiError) -> bytes:

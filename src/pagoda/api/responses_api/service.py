@@ -13,6 +13,7 @@ from typing import Any
 from pagoda.api.chat_run import ChatRun
 from pagoda.api.errors import ApiError, bad_request
 from pagoda.api.fitted_chat import TOO_LONG, count_prompt, prepare_fitted_chat
+from pagoda.api.hooked_chat import hooked
 from pagoda.api.named_events import named_event
 from pagoda.api.other_apis import renamed
 from pagoda.api.protocol.responses import ResponsesRequest
@@ -263,7 +264,11 @@ class ResponsesService:
     async def _chat(
         self, headers: Mapping[str, str], request: ResponsesRequest, items: list[Item], tools: Tools
     ) -> ChatRun:
-        run, _ = await prepare_fitted_chat(self._state, headers, chat_request(request, items, tools))
+        asked = chat_request(request, items, tools)
+        part = await hooked(self._state, headers, asked)
+        run, _ = await prepare_fitted_chat(self._state, headers, asked if part is None else part.here())
+        if part is not None:
+            part.attach(run, whole=not request.stream)
         return run
 
     async def _keep_begin(self, prepared: PreparedResponse) -> None:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import ValidationError
 
-from pagoda.api.body import describe, read_body
+from pagoda.api.body import read_body
 from pagoda.api.chat_events import ChatEvents
 from pagoda.api.chat_run import ChatAnswer, ChatRun, prepare_chat
-from pagoda.api.errors import ApiError, bad_request
-from pagoda.api.hooks import ChatHook, HookError, filtered
+from pagoda.api.errors import bad_request
+from pagoda.api.hooked_chat import AnsweredChat, filtered, hooked
 from pagoda.api.openapi import documented
 from pagoda.api.protocol.chat import BatchChatRequest, ChatCompletion, ChatCompletionRequest
 from pagoda.api.responses import FINGERPRINT, whole_response
@@ -36,17 +35,20 @@ async def create_chat_completion(http: Request) -> Response:
     state = state_of(http)
     state.check_serving()
     request = await read_body(http, ChatCompletionRequest, state.settings.max_body_bytes)
-    hook = None
-    if state.hooks is not None:
-        model = request.model or state.models.default.name
-        hook = await state.hooks.begin(_key(http), model)
-        request = request if hook is None else await _changed(hook, request, model)
-    run = await prepare_chat(state, http.headers, request)
+    chat = await hooked(state, http.headers, request)
+    if chat is not None and chat.elsewhere:
+        answered = AnsweredChat(chat, http.headers)
+        if request.stream:
+            return EventStream(answered.events(), state)
+        return await whole_response(http, state, answered.whole(), _nothing)
+    run = await prepare_chat(state, http.headers, request if chat is None else chat.request)
+    if chat is not None:
+        chat.attach(run, whole=not request.stream)
     if request.stream:
         events = ChatEvents(run, state.settings)
-        source = events if hook is None else filtered(events, hook)
+        source = events if chat is None else filtered(events, chat.hook)
         return EventStream(source, state, on_close=run.close)
-    return await whole_response(http, state, _whole(run, hook), run.close)
+    return await whole_response(http, state, _whole(run), run.close)
 
 
 @router.post(
@@ -91,33 +93,12 @@ async def _batch(runs: Sequence[ChatRun]) -> dict[str, Any]:
     return {**first, "usage": counts, "metrics": None}
 
 
-async def _whole(run: ChatRun, hook: ChatHook | None = None) -> dict[str, Any]:
-    answers = await run.whole()
-    choices = [_choice(run, answer) for answer in answers]
-    if hook is not None:
-        texts = await hook.end([choice["message"]["content"] or "" for choice in choices])
-        for choice, text in zip(choices, texts, strict=True):
-            choice["message"]["content"] = text or choice["message"]["content"]
-    return _completion(run, choices)
+async def _whole(run: ChatRun) -> dict[str, Any]:
+    return _completion(run, [_choice(run, answer) for answer in await run.whole()])
 
 
-async def _changed(hook: ChatHook, request: ChatCompletionRequest, model: str) -> ChatCompletionRequest:
-    """The request as a hook leaves it. Raises ApiError."""
-    try:
-        asked = request.model_dump(mode="json", exclude_unset=True)
-        body = await hook.inlet({**asked, "model": model})
-        # Whether it streams is between the client and this server.
-        return ChatCompletionRequest.model_validate({**body, "stream": request.stream})
-    except HookError as error:
-        raise ApiError(error.status, str(error)) from error
-    except ValidationError as error:
-        message, param = describe(error)
-        raise bad_request(message, param) from error
-
-
-def _key(http: Request) -> str:
-    scheme, _, key = http.headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
+def _nothing() -> None:
+    """What there is to give back of a chat that runs elsewhere."""
 
 
 def _completion(run: ChatRun, choices: list[dict[str, Any]]) -> dict[str, Any]:

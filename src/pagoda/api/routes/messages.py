@@ -9,9 +9,10 @@ from fastapi import APIRouter, Request, Response
 from pagoda.api.body import read_body
 from pagoda.api.errors import ApiError, json_response
 from pagoda.api.fitted_chat import count_prompt, prepare_fitted_chat
+from pagoda.api.hooked_chat import hooked
 from pagoda.api.messages_api.blocks import BlockBuilder
 from pagoda.api.messages_api.convert import PARAMS, chat_request
-from pagoda.api.messages_api.run import MessageEvents, MessageRun, error_event
+from pagoda.api.messages_api.run import MessageEvents, MessageRun, error_event, streamed
 from pagoda.api.other_apis import renamed
 from pagoda.api.protocol.messages import (
     CountTokensRequest,
@@ -60,14 +61,17 @@ async def create_message(http: Request) -> Response:
     chat = chat_request(request)
     chat.model = served_name(state, request.model)
     try:
-        run, fitted = await prepare_fitted_chat(state, http.headers, chat)
+        part = await hooked(state, http.headers, chat)
+        run, fitted = await prepare_fitted_chat(state, http.headers, chat if part is None else part.here())
     except ApiError as error:
         raise renamed(error, PARAMS) from error
+    if part is not None:
+        part.attach(run, whole=not request.stream)
     omitted = request.thinking is not None and request.thinking.display == "omitted"
     shown = run.model if chat.model is not None else request.model or run.model
     message = MessageRun(run, shown, BlockBuilder(omit_thinking=omitted), fitted)
     if request.stream:
-        events = MessageEvents(message)
+        events = MessageEvents(message) if part is None else streamed(message)
         return EventStream(events, state, on_close=message.close, error_event=error_event)
     return await whole_response(http, state, message.whole(), message.close)
 
