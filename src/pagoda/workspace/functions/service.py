@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 from pagoda.workspace.accounts.principal import Principal
 from pagoda.workspace.errors import WorkspaceError, not_found
 from pagoda.workspace.functions.context import CallContext
+from pagoda.workspace.functions.frontmatter import manifest_of, type_of
 from pagoda.workspace.functions.host import FunctionHost
 from pagoda.workspace.functions.requested import user_of
+from pagoda.workspace.functions.requirements import install, packages_of
 from pagoda.workspace.functions.store import FunctionStore, Installed, code_of
 from pagoda.workspace.functions.work import PluginError
 from pagoda.workspace.models.setup import Setup
@@ -21,8 +20,6 @@ from pagoda.workspace.storage.values import now_ms
 
 LONGEST_SOURCE = 1 << 20  #: characters of a function
 _ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_INSTALL_SECONDS = 600.0
-_NO_PACKAGE = re.compile(r"^\s*-")
 
 
 class FunctionService:
@@ -37,7 +34,7 @@ class FunctionService:
 
     async def create(self, content: str, function_id: str | None = None) -> Installed:
         """From its text; the id is given, or the frontmatter's, or made of its title. It begins inactive."""
-        info = await self._described(function_id or "new", content)
+        info, fault = await self._told(function_id or "new", content)
         manifest = info.get("manifest") or {}
         wanted = function_id or manifest.get("id") or id_of(manifest.get("title") or info["type"])
         if not _ID.fullmatch(wanted):
@@ -47,13 +44,17 @@ class FunctionService:
                 param="id",
             )
         await self.store.add(code_of(wanted, content), info)
+        if fault is not None:
+            await self.store.change(wanted, error=fault)
         return await self.store.get(wanted)
 
     async def rewrite(self, function_id: str, content: str) -> Installed:
         """Another text; valves and switches stay."""
         await self.store.get(function_id)
-        info = await self._described(function_id, content)
+        info, fault = await self._told(function_id, content)
         await self.store.rewrite(code_of(function_id, content), info)
+        if fault is not None:
+            await self.store.change(function_id, active=False, error=fault)
         return await self.store.get(function_id)
 
     async def switch(self, function_id: str, **values: Any) -> Installed:
@@ -129,30 +130,26 @@ class FunctionService:
     async def install_requirements(self, function_id: str) -> str:
         """Installs what the frontmatter asks for, beside the server's own packages; gives pip's words."""
         function = await self.store.get(function_id)
-        asked = str((function.info.get("manifest") or {}).get("requirements") or "")
-        packages = [each.strip() for each in asked.split(",") if each.strip()]
+        packages = packages_of(function.info.get("manifest") or {})
         if not packages:
             raise WorkspaceError(400, "This function asks for no packages.")
-        if any(_NO_PACKAGE.match(each) for each in packages):
-            raise WorkspaceError(400, "The function's requirements are not names of packages.")
-        target = self.host.packages
-        command = [sys.executable, "-m", "pip", "install", "--no-input", "--target", str(target), "--upgrade"]
-        target.mkdir(parents=True, exist_ok=True)
-        try:
-            done = await asyncio.to_thread(
-                subprocess.run,
-                [*command, "--", *packages],
-                capture_output=True,
-                text=True,
-                timeout=_INSTALL_SECONDS,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise WorkspaceError(504, "Installing took more than ten minutes and was ended.") from error
-        if done.returncode != 0:
-            last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["pip failed"]
-            raise WorkspaceError(400, f"The packages could not be installed: {last[0]}")
+        output = await install(packages, self.host.packages)
         await self.host.process.restart()
-        return str(done.stdout)
+        if not self.host.safe_mode:
+            await self.store.rewrite(function.code, await self._described(function_id, function.code.content))
+        return output
+
+    async def _told(self, function_id: str, content: str) -> tuple[dict[str, Any], str | None]:
+        """What a text is, and why it does not load. Only a function that asks for packages may be kept that
+        cannot be loaded: they are installed on an administrator's word. Raises WorkspaceError.
+        """
+        try:
+            return await self._described(function_id, content), None
+        except WorkspaceError as error:
+            manifest, kind = manifest_of(content), type_of(content)
+            if error.kind != "function" or kind is None or not packages_of(manifest):
+                raise
+            return {"type": kind, "manifest": manifest}, str(error)
 
     async def _described(
         self, function_id: str, content: str, valves: Mapping[str, Any] | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 import traceback
 import types
@@ -12,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pagoda.workspace.functions.frontmatter import manifest_of
+
 KINDS = ("Pipe", "Filter", "Action")  #: the first one that a module has is what it is
 HOOKS = {"filter": ("inlet", "stream", "outlet"), "pipe": ("pipe",), "action": ("action",)}
-_ENTRY = re.compile(r"^\s*([a-z_]+):\s*(.*)\s*$", re.IGNORECASE)
 _MOVED = {f"from {name}": f"from open_webui.{name}" for name in ("utils", "apps", "main", "config")}
 
 
@@ -37,20 +37,6 @@ class Loaded:
     instance: Any
     manifest: dict[str, str]
     path: Path
-
-
-def manifest_of(content: str) -> dict[str, str]:
-    """The frontmatter: `key: value` lines between a first line of three quotes and the next ones."""
-    lines = content.splitlines()
-    found: dict[str, str] = {}
-    if not lines or lines[0].strip() != '"""':
-        return found
-    for line in lines[1:]:
-        if '"""' in line:
-            break
-        if match := _ENTRY.match(line):
-            found[match[1].strip().lower()] = match[2].strip()
-    return found
 
 
 def load(function_id: str, content: str, digest: str, folder: Path) -> Loaded:
