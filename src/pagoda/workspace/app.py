@@ -31,11 +31,13 @@ from pagoda.workspace.chats.transfer import Transfer
 from pagoda.workspace.errors import install_error_handler
 from pagoda.workspace.files.attachments import Attachments
 from pagoda.workspace.files.service import Files
+from pagoda.workspace.files.unused import UnusedFiles
 from pagoda.workspace.functions.assembly import Functions
 from pagoda.workspace.functions.context import TokenCounter
 from pagoda.workspace.generation.service import Generations
 from pagoda.workspace.generation.tabs import Tabs
 from pagoda.workspace.generation.tasks import Tasks
+from pagoda.workspace.housekeeping import Housekeeping
 from pagoda.workspace.models.service import ModelSettings
 from pagoda.workspace.providers.base import Provider
 from pagoda.workspace.providers.connections import Connections
@@ -115,6 +117,8 @@ class Workspace:
             settings.upload_megabytes * 1_000_000,
             lambda: self.settings.storage_megabytes * 1_000_000,
         )
+        self.unused_files = UnusedFiles(self.database, self.files)
+        self.housekeeping = Housekeeping(self.database, self.unused_files, lambda: self.settings)
         self.transfer = Transfer(self.database, self.files)
         self.model_settings = ModelSettings(self.database)
         self.connections = Connections(
@@ -164,6 +168,7 @@ class Workspace:
         await self.chats.end_interrupted()
         await self.imports.prepare()
         await self.connections.start()
+        self.housekeeping.start()
         await self.hub.start()
 
     async def drain(self) -> None:
@@ -178,6 +183,7 @@ class Workspace:
         """Ends what runs and writes it down."""
         await self.drain()
         await self.imports.stop()
+        await self.housekeeping.stop()
         await self.tasks.stop()
         await self.connections.stop()
         await self.functions.stop()

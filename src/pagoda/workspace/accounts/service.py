@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pagoda.workspace.accounts.attempts import Attempts
 from pagoda.workspace.accounts.audit import record
+from pagoda.workspace.accounts.pace import Pace
 from pagoda.workspace.accounts.passwords import LONGEST, SHORTEST, Passwords
 from pagoda.workspace.accounts.principal import DEFAULT_PERMISSIONS, Principal
 from pagoda.workspace.errors import WorkspaceError, not_found
@@ -25,6 +26,7 @@ from pagoda.workspace.storage.tables import ApiKey, Group, GroupMember, Session,
 from pagoda.workspace.storage.values import now_ms
 
 ONLY_USER = "admin@localhost"  #: of a house without sign-in
+NEW_ACCOUNTS, NEW_ACCOUNTS_SECONDS = 30, 3600.0  #: by visitors from one address; a class may sit behind one
 _TOUCH_MS = 60_000  #: sessions and keys note their last use at most so often
 _KEY_PREFIX = "sk-pagoda-"
 _SHOWN_OF_KEY = 14
@@ -49,6 +51,7 @@ class Accounts:
         self._db = database
         self._passwords = passwords
         self._attempts = attempts
+        self._new_accounts = Pace(NEW_ACCOUNTS, NEW_ACCOUNTS_SECONDS)
         self._settings = settings
         self._has_users = False
 
@@ -88,13 +91,13 @@ class Accounts:
         password; returns the id. Raises WorkspaceError 409 when there is an administrator already.
         """
         name, email = checked(name, email, password)
+        if not await self.setup_required():  # before a hash is made, which is dear on purpose
+            raise _set_up_already()
         hashed = await self._passwords.hash(password)
         async with self._db.write() as session:
             await self._db.take_turns(session, "setup")
             if await session.scalar(_WITH_PASSWORD.limit(1)) is not None:
-                raise WorkspaceError(
-                    409, "An administrator exists already; sign in.", kind="conflict", code="set_up"
-                )
+                raise _set_up_already()
             user = await session.scalar(select(User).where(User.email == ONLY_USER))
             if user is None:
                 user = User(role="admin")
@@ -125,6 +128,20 @@ class Accounts:
             await session.flush()
             record(session, user.id, "sign_up", target=("user", user.id), address=address)
         return user.id
+
+    def check_pace(self, address: str) -> None:
+        """Before an account is made by a visitor. Raises WorkspaceError 429 where too many have been, or were
+        tried, from this address.
+        """
+        if (wait := self._new_accounts.take(address)) > 0:
+            raise WorkspaceError(
+                429,
+                f"Too many accounts from your address; try again in {int(wait / 60) + 1} minutes.",
+                kind="rate_limit",
+                code="too_many_accounts",
+                values={"minutes": int(wait / 60) + 1},
+                headers={"Retry-After": str(int(wait) + 1)},
+            )
 
     async def check_password(self, email: str, password: str, address: str) -> str:
         """The id of the user. Raises WorkspaceError 401, or 429 after too many wrong tries."""
@@ -363,3 +380,7 @@ def checked_name(name: str) -> str:
     if not 1 <= len(name) <= 100:
         raise WorkspaceError(400, "A name has 1 to 100 characters.", param="name")
     return name
+
+
+def _set_up_already() -> WorkspaceError:
+    return WorkspaceError(409, "An administrator exists already; sign in.", kind="conflict", code="set_up")

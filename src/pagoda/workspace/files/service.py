@@ -44,7 +44,7 @@ class Files:
         self.limit = limit
         self._room = room
         self._db = database
-        self._folder = data_dir / FOLDER
+        self.folder = data_dir / FOLDER
         self._workers = Workers(READING_SECONDS, _READING_MEMORY, asyncio.Semaphore(_READERS))
 
     async def add(self, user_id: str, upload: Received) -> File:
@@ -169,7 +169,7 @@ class Files:
 
     def path(self, file_id: str) -> Path:
         """Where a file's bytes lie; the id is one of the database's, never a user's text."""
-        return self._folder / file_id
+        return self.folder / file_id
 
 
 def _megabytes(size: int) -> str:

@@ -199,6 +199,10 @@ class Generations:
         """Ends everything that is being answered in a chat, and waits for it."""
         await self._stop(self.running(user_id, chat_id))
 
+    async def stop_user(self, user_id: str) -> None:
+        """Ends everything that is being answered for somebody, and waits for it."""
+        await self._stop(self.running(user_id))
+
     async def shutdown(self) -> None:
         """Stops everything and writes it down."""
         await self._stop([run for run in self._runs.values() if not run.ended])

@@ -94,5 +94,7 @@ async def sign_out(request: Request, by: Administrator, user_id: str) -> dict[st
 
 @router.delete("/{user_id}", summary="Delete somebody with everything that is theirs")
 async def delete(request: Request, by: Administrator, user_id: str) -> Done:
-    await workspace_of(request).users.delete(by, user_id, address_of(request))
+    workspace = workspace_of(request)
+    await workspace.users.delete(by, user_id, address_of(request))
+    await workspace.generations.stop_user(user_id)
     return Done()

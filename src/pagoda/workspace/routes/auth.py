@@ -68,6 +68,7 @@ async def config(request: Request) -> dict[str, Any]:
 async def set_up(request: Request, body: NewAccount) -> JSONResponse:
     _check_signs_in(request)
     accounts = workspace_of(request).accounts
+    accounts.check_pace(address_of(request))
     return await _enter(
         request, await accounts.set_up(body.name, body.email, body.password, address_of(request))
     )
@@ -80,6 +81,7 @@ async def sign_up(request: Request, body: SignUp) -> JSONResponse:
     address = address_of(request)
     if await workspace.accounts.setup_required():
         raise WorkspaceError(409, "The first account is made by /api/setup.", kind="conflict")
+    workspace.accounts.check_pace(address)
     if body.invitation is not None:
         made = await workspace.invitations.accept(
             body.invitation, body.name, body.email, body.password, address

@@ -94,7 +94,9 @@ async def change_chat(
 async def delete_chat(request: Request, principal: SignedIn, chat_id: str) -> Done:
     workspace = workspace_of(request)
     await workspace.generations.stop_chat(principal.id, chat_id)
+    files = await workspace.unused_files.of_chat(principal.id, chat_id)
     await workspace.chats.delete(principal.id, chat_id)
+    await workspace.unused_files.remove(principal.id, files)
     tell_tabs(request, principal)
     return Done()
 

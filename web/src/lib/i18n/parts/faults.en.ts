@@ -69,4 +69,5 @@ export const en = {
   'said.import_damaged': 'This looks like a file of {format}, but some of it is damaged. Nothing was imported.',
   'said.import_chat': 'Chat {number} of the file is damaged. Nothing was imported.',
   'said.import_version': 'This file is of version {version}, which this Pagoda does not read.',
+  'said.too_many_accounts': 'Too many accounts from your address. Try again in {minutes} minutes.',
 } satisfies Record<string, string | { one: string; other: string }>;

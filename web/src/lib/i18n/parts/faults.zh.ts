@@ -72,4 +72,5 @@ export const zh: Translation<typeof en> = {
   'said.import_damaged': '此文件看似来自 {format}，但部分内容已损坏。没有导入任何内容。',
   'said.import_chat': '文件中的第 {number} 个对话已损坏。没有导入任何内容。',
   'said.import_version': '此文件的版本为 {version}，当前的 Pagoda 无法读取。',
+  'said.too_many_accounts': '来自你所在地址的账号过多，请在 {minutes} 分钟后重试。',
 };

@@ -10,7 +10,7 @@ const GROUPS: readonly [string, RegExp][] = [
   ['tasks', /^(TASK_MODEL.*|ENABLE_\w+_GENERATION)$/],
   ['connections', /CONNECTION|OPENAI|OLLAMA/],
   ['functions', /FUNCTION|PIP_INSTALL|PLUGIN/],
-  ['files', /FILE|UPLOAD/],
+  ['files', /FILE|UPLOAD|STORAGE/],
 ];
 
 /** The settings in groups, in the server's order within each; groups without any are left out. */
