@@ -16,8 +16,10 @@ _log = logging.getLogger(__name__)
 
 
 def sentence(text: str) -> str:
-    """A line of the command line's errors as a sentence."""
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+    """A line of the command line's errors as a sentence; names and addresses stay as they are."""
+    first = text.partition(" ")[0]
+    begins = text[:1].upper() if first.isalpha() else text[:1]
+    return f"{begins}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 async def pull_apart(name: str, revision: str | None) -> AsyncGenerator[PullNews, None]:

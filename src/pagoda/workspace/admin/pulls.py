@@ -126,7 +126,7 @@ class Pulls:
         return pull
 
     async def cancel(self, pull_id: str) -> Pull:
-        """Stops it; what has come stays for the next time. One that has ended stays as it is. Raises
+        """Stops it; what has come stays for the next time. One that has ended leaves the list. Raises
         WorkspaceError 404.
         """
         pull = self.find(pull_id)
@@ -134,6 +134,8 @@ class Pulls:
         if task is not None:
             task.cancel()
             await asyncio.wait({task})
+        else:
+            del self._pulls[pull_id]
         return pull
 
     async def stop(self) -> None:

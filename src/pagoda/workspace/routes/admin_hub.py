@@ -58,7 +58,7 @@ async def events(request: Request, _by: Administrator, pull_id: str) -> Streamin
     return StreamingResponse(kept_alive(_stream(found)), headers=EVENT_STREAM)
 
 
-@router.delete("/pulls/{pull_id}", summary="Cancel a download")
+@router.delete("/pulls/{pull_id}", summary="Cancel a download, or take one that has ended off the list")
 async def cancel(request: Request, by: Administrator, pull_id: str) -> dict[str, Any]:
     """What has come is gone on with the next time."""
     return (await workspace_of(request).hub.cancel(by, pull_id, address_of(request))).shown()

@@ -2,8 +2,8 @@
 
 import { call, open } from '../api/request';
 import type {
-  AdminFunction, AdminModel, AuditPage, Connection, ConnectionTest, ConnectionValues, Group, GroupList, GroupValues, Invitation, ModelSettings,
-  NewUser, Preset, PresetValues, Role, Setting, SettingValue, Usage, User, UserChanges, UserPage,
+  AdminFunction, AdminModel, AuditPage, Connection, ConnectionTest, ConnectionValues, Group, GroupList, GroupValues, HubOverview, Invitation,
+  ModelSettings, NewUser, Preset, PresetValues, Pull, Role, Setting, SettingValue, Usage, User, UserChanges, UserPage,
 } from './types';
 import type { Valves } from '../api/functions';
 
@@ -87,3 +87,13 @@ export async function makeBackup(): Promise<{ name: string; data: Blob }> {
   const name = /filename="([^"]+)"/.exec(response.headers.get('content-disposition') ?? '')?.[1] ?? 'pagoda-backup.zip';
   return { name, data: await response.blob() };
 }
+
+export const getHub = () => call<HubOverview>('GET', 'api/admin/hub');
+export const listPulls = async () => (await call<{ pulls: Pull[] }>('GET', 'api/admin/hub/pulls')).pulls;
+export const pullModel = (model: string, revision: string | null) => call<Pull>('POST', 'api/admin/hub/pulls', { model, revision });
+export const cancelPull = (pull: string) => call<Pull>('DELETE', `api/admin/hub/pulls/${id(pull)}`);
+/** makeRoom: others may be unloaded for it. */
+export const loadModel = (model: string, makeRoom: boolean) => call<{ id: string }>('POST', 'api/admin/hub/load', { model, make_room: makeRoom });
+export const unloadModel = (model: string) => call<unknown>('POST', 'api/admin/hub/unload', { model });
+export const withdrawModel = (model: string) => call<unknown>('POST', 'api/admin/hub/withdraw', { model });
+export const removeModel = (model: string, unload: boolean) => call<unknown>('DELETE', `api/admin/hub/${path(model)}?unload=${unload}`);

@@ -22,6 +22,7 @@ export const SECTIONS: readonly Section[] = [
   { id: 'settings', name: 'settings', load: () => import('./pages/SettingsPage.svelte') },
   { id: 'connections', name: 'connections', load: () => import('./pages/ConnectionsPage.svelte') },
   { id: 'models', name: 'models', load: () => import('./pages/ModelsPage.svelte') },
+  { id: 'hub', name: 'hub', load: () => import('./pages/HubPage.svelte') },
   { id: 'functions', name: 'functions', load: () => import('./pages/FunctionsPage.svelte') },
   { id: 'live', name: 'live', load: () => import('./pages/LivePage.svelte') },
   { id: 'log', name: 'log', load: () => import('./pages/LogPage.svelte') },

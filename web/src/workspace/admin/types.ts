@@ -253,3 +253,78 @@ export interface LogLine {
 }
 
 export type LogEvent = { type: 'hello'; kept: boolean } | { type: 'lines'; lines: LogLine[] };
+
+/** Whether a model fits into memory. `text` is the server's sentence, `code` and `values` what it says. */
+export interface Fit {
+  verdict: 'yes' | 'tight' | 'no';
+  code: string;
+  text: string;
+  values: Record<string, number | null | string[]>;
+}
+
+/** A model on the machine's disk, or served from it. Sizes in bytes. */
+export interface HubModel {
+  id: string;
+  revision: string | null;
+  path: string;
+  source: 'catalog' | 'folder' | 'hub' | 'given';
+  format: string;
+  size: number | null;
+  parameters: number | null;
+  architecture: string | null;
+  runner: string | null;
+  context: number | null;
+  state: 'loaded' | 'loading' | 'unloading' | 'unloaded' | 'sleeping' | 'disk' | 'missing';
+  needs: number | null;
+  held: number;
+  fit: Fit | null;
+  default: boolean;
+  /** Served because an administrator said so. */
+  offered: boolean;
+  parent: string | null;
+  answering: number;
+  error: string | null;
+  /** Why its files cannot be removed; null where they can. */
+  kept: string | null;
+}
+
+export interface CatalogModel {
+  name: string;
+  description: string;
+  licence: string;
+  size: number;
+  present: boolean;
+  fit: Fit;
+}
+
+export interface HubMemory {
+  total: number | null;
+  available: number | null;
+  used_by_models: number;
+  limit: number | null;
+  max_loaded: number | null;
+  disk_free: number | null;
+}
+
+export interface HubOverview {
+  models: HubModel[];
+  catalog: CatalogModel[];
+  memory: HubMemory;
+  offline: boolean;
+}
+
+export interface Pull {
+  id: string;
+  model: string;
+  revision: string | null;
+  state: 'running' | 'done' | 'failed' | 'cancelled';
+  /** What is being done, in the server's words. */
+  file: string | null;
+  bytes_done: number;
+  bytes_total: number | null;
+  seconds: number;
+  message: string | null;
+  error: string | null;
+  /** What it is served by, once it is here. */
+  name: string | null;
+}
