@@ -70,6 +70,7 @@ REPLIES = [
     Reply(when="endless", text="again ", repeat=True, step_ms=30),
     Reply(when="sky", text=RICH),
     Reply(when="think", text="<think>\nLet me count: 2 and 2.\n</think>\n\nIt is four.", step_ms=10),
+    Reply(when="</think>\n\n", text="Why is it red in the evening?"),  # what a model makes unasked
     Reply(when="你好", text="你好！有什么可以帮你？", step_ms=5),
 ]
 

@@ -33,8 +33,10 @@ export function reduce(message: ShownMessage, event: GenerationEvent): ShownMess
 }
 
 /** A message that came with an event, in its place in the tree, which the server does not know of a temporary chat's. */
-function inPlace({ chat_id, parent_id, created_at }: ShownMessage, told: Message): Message {
-  return { ...told, chat_id, parent_id, created_at };
+function inPlace({ chat_id, parent_id, created_at, follow_ups }: ShownMessage, told: Message): Message {
+  // Questions that come next are told by another way, and may be here before the end of the answer is.
+  const next = told.follow_ups?.length ? told.follow_ups : (follow_ups ?? []);
+  return { ...told, chat_id, parent_id, created_at, follow_ups: next };
 }
 
 function withPart(parts: readonly Part[], index: number, part: Part): Part[] {

@@ -69,6 +69,7 @@ export function provideWorkspace(): Workspace {
   const notices = new Notices();
   const tabEvents = new TabEvents({ onended: () => session.ended(), busy: () => talk.busy });
   tabEvents.on('notification', ({ level, text }) => notices.add(level, text));
+  tabEvents.on('hello', () => void talk.refresh()); // what was told before anybody listened
   tabEvents.on('follow_ups', ({ message_id, follow_ups }) => talk.takeFollowUps(message_id, follow_ups));
   const choices = new Choices(talk, models, session, fault);
   const filters: Filters = new Filters(talk, models, choices, fault);

@@ -1,12 +1,11 @@
 /** The size of a file in words. */
 
-import type { MessageKey, Values } from '../../../lib/i18n';
+import type { Language } from '../../../lib/i18n';
 
-const STEP = 1000;
-
-export function formatSize(t: (key: MessageKey, values?: Values) => string, bytes: number): string {
-  if (bytes < STEP) return t('attach.bytes', { count: bytes });
-  const kilo = bytes / STEP;
-  if (kilo < STEP - 0.5) return t('attach.kilobytes', { count: kilo < 9.95 ? kilo.toFixed(1) : Math.round(kilo) });
-  return t('attach.megabytes', { count: (kilo / STEP).toFixed(1) });
+/** "0.7 kB", "36 kB", "1.2 MB". */
+export function formatSize(language: Language, bytes: number): string {
+  const kilobytes = Math.max(bytes, 50) / 1000;
+  const [value, unit] = kilobytes < 999.5 ? [kilobytes, 'kilobyte'] : [kilobytes / 1000, 'megabyte'];
+  const maximumFractionDigits = value < 9.95 ? 1 : 0;
+  return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits }).format(value);
 }
