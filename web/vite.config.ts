@@ -18,7 +18,7 @@ export default defineConfig({
     // The security policy allows no `data:` address, so every font and picture stays a file.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rolldownOptions: { input: ['index.html', 'workspace.html', 'diagram.html'] },
+    rolldownOptions: { input: ['index.html', 'diagram.html'] },
   },
   server: {
     proxy: Object.fromEntries(['/v1', '/api', '/health', '/version'].map((path) => [path, { target: server }])),

@@ -20,6 +20,7 @@ from pagoda.api.server import send_at_once
 from pagoda.api.settings import ServerSettings
 from pagoda.api.sse import EventStream, event
 from pagoda.api.state import ServerState
+from pagoda.api.web_app import web_router
 from pagoda.cli.ports import bind
 from pagoda.engine.async_llm import AsyncLLM, RequestFailedError
 from pagoda.engine.config import EngineConfig
@@ -134,6 +135,12 @@ async def test_origins_can_be_limited() -> None:
     assert "access-control-allow-origin" not in theirs.headers
 
 
+def page_app(folder: Path | None) -> FastAPI:
+    app = FastAPI()
+    app.include_router(web_router(folder))
+    return app
+
+
 @pytest.fixture
 def web_dir(tmp_path: Path) -> Path:
     (tmp_path / "assets").mkdir()
@@ -144,7 +151,7 @@ def web_dir(tmp_path: Path) -> Path:
 
 
 async def test_the_browser_app_is_served_with_strict_headers(web_dir: Path) -> None:
-    async with client_of(make_app(web_dir=web_dir)) as client:
+    async with client_of(page_app(web_dir)) as client:
         page = await client.get("/")
         script = await client.get("/assets/index-abc123.js")
         icon = await client.get("/icon.svg")
@@ -181,7 +188,7 @@ async def test_the_frame_of_the_diagrams_may_write_styles_and_nothing_else(web_d
 
 
 async def test_without_the_browser_app_the_page_says_so() -> None:
-    async with client_of(make_app()) as client:
+    async with client_of(page_app(None)) as client:
         page = await client.get("/")
     assert page.status_code == 200
     assert "browser chat was not built" in page.text

@@ -235,8 +235,9 @@ def test_keys_guard_the_api(guarded: Server, headers: dict[str, str], status: in
 
 
 def test_what_needs_no_key(guarded: Server) -> None:
-    for path in ("/health", "/version", "/metrics", "/docs", "/openapi.json", "/"):
+    for path in ("/health", "/version", "/metrics", "/docs", "/openapi.json"):
         assert httpx.get(guarded.base_url + path).status_code == 200, path
+    assert httpx.get(f"{guarded.base_url}/").status_code == 404, "an API alone has no page"
     assert httpx.options(f"{guarded.base_url}/v1/models").status_code == 405
     assert httpx.get(f"{guarded.base_url}//v1/models").status_code != 200
 

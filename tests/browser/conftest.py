@@ -12,7 +12,6 @@ import httpx
 import pytest
 from tests.browser.house import set_up, sign_in, workspace_server
 from tests.browser.pages import OpenPage, Watched
-from tests.helpers.servers import Server
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -48,33 +47,20 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def app_url(chromium: Any, pagoda_server: Server) -> str:
-    """Where the app is. A server without it is a mistake in the build, not a reason to pass."""
-    url = pagoda_server.base_url.rstrip("/") + "/"
-    if 'id="app"' not in httpx.get(url).text:
-        pytest.fail(
-            "the server was installed without the browser app: python packaging/web_build.py builds it"
-        )
-    return url
-
-
-@pytest.fixture(scope="module")
 def house_url(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the workspace of a server of this file's own is; nobody has an account there yet."""
+    """Where the workspace of a server of this file's own is; nobody has an account there yet.
+
+    A server without its page is a mistake in the build, not a reason to pass.
+    """
     with workspace_server(tmp_path_factory.mktemp("house")) as url:
+        if 'id="app"' not in httpx.get(url).text:
+            pytest.fail("the server has no page: python packaging/web_build.py builds it")
         yield url
 
 
 @pytest.fixture
-def open_page(chromium: Any, app_url: str) -> Iterator[OpenPage]:
-    """Opens the app in a fresh profile. At the end no page may have complained or spoken to another host."""
-    with opener(chromium, app_url) as open_app:
-        yield open_app
-
-
-@pytest.fixture
 def open_house(chromium: Any, house_url: str) -> Iterator[OpenPage]:
-    """As `open_page`, for the workspace."""
+    """Opens the page in a fresh profile. At the end no page may have complained or spoken to another host."""
     with opener(chromium, house_url) as open_app:
         yield open_app
 

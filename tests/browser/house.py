@@ -11,7 +11,7 @@ import httpx
 from tests.browser.pages import Watched
 from tests.helpers.scripted import Reply, scripted_model, scripted_server
 
-PAGE = "workspace.html"
+PAGE = ""  #: below the server's address
 PASSWORD = "correct horse battery"
 ADMIN = {"name": "Ada", "email": "ada@example.org", "password": PASSWORD}
 
@@ -76,11 +76,11 @@ REPLIES = [
 
 
 @contextmanager
-def workspace_server(folder: Path) -> Iterator[str]:
-    """Serves; gives the address of the workspace's page."""
+def workspace_server(folder: Path, *arguments: str) -> Iterator[str]:
+    """Serves; gives the address of the workspace's page. arguments: more flags."""
     model = scripted_model(folder / "model", REPLIES, default="Hello! How can I help you?")
-    arguments = ("--workspace", "--reasoning-parser", "qwen3")
-    with scripted_server(model, folder, *arguments) as server:
+    flags = ("--reasoning-parser", "qwen3", *arguments)
+    with scripted_server(model, folder, *flags, workspace=True) as server:
         yield f"{server.base_url}/{PAGE}"
 
 

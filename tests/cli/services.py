@@ -21,7 +21,7 @@ class Service:
         assert process.stderr is not None
         for line in process.stderr:
             self.block.append(line.rstrip("\n"))
-            if line.strip().startswith("Stop"):
+            if not self.block[-1] and len(self.block) > 1 and self.block[-2].startswith("  "):  # its end
                 return
         raise AssertionError(f"it ended with {process.wait()}: {self.block}")
 
@@ -29,8 +29,16 @@ class Service:
         return next(line.split(maxsplit=1)[1] for line in self.block if line.strip().startswith(title))
 
     @property
+    def notes(self) -> list[str]:
+        return [line for line in self.block if line.strip().startswith("Note")]
+
+    @property
     def url(self) -> str:
-        return self.value("Chat")
+        return self.value("Address" if self.is_api_alone else "Chat")
+
+    @property
+    def is_api_alone(self) -> bool:
+        return not any(line.strip().startswith("Chat") for line in self.block)
 
     def ask(self, key: str | None = None, model: str | None = None) -> dict[str, object]:
         body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}

@@ -71,7 +71,7 @@ def start_servers(stack: ExitStack, folder: Path) -> dict[str, dict[str, str]]:
         home = folder / name
         home.mkdir()
         # lm-eval's tokenizer_backend=remote asks the server about its tokenizer.
-        server = start_server(path, home, "--enable-tokenizer-info-endpoint", name=name)
+        server = start_server(path, home, "--enable-tokenizer-info-endpoint", name=name, workspace=True)
         stack.callback(server.stop)
         found[name] = {"url": server.base_url, "model": server.model, "folder": str(path)}
     for name, replies, flags in (
@@ -79,7 +79,7 @@ def start_servers(stack: ExitStack, folder: Path) -> dict[str, dict[str, str]]:
         ("thinking", reasoning_replies(), ("--reasoning-parser", "qwen3")),
     ):
         model_folder = scripted_model(folder / f"{name}-model", replies)
-        server = stack.enter_context(scripted_server(model_folder, folder / name, *flags))
+        server = stack.enter_context(scripted_server(model_folder, folder / name, *flags, workspace=True))
         found[name] = {"url": server.base_url, "model": server.model, "folder": str(model_folder)}
     return found
 

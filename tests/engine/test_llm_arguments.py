@@ -25,8 +25,9 @@ from pagoda import (
     TextPrompt,
     TokensPrompt,
 )
-from pagoda.cli.flags.engine import MEMORY, PARALLEL
+from pagoda.cli.flags.memory import MEMORY
 from pagoda.cli.flags.model import MODEL
+from pagoda.cli.flags.parallel import PARALLEL
 from pagoda.engine.errors import EngineStartError
 from pagoda.engine.grammar_text import GrammarError
 from pagoda.engine.llm_metrics import Counter

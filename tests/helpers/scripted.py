@@ -105,10 +105,13 @@ def scripted_model(
 
 
 @contextmanager
-def scripted_server(model: Path, folder: Path, *arguments: str, name: str = "scripted") -> Iterator[Server]:
+def scripted_server(
+    model: Path, folder: Path, *arguments: str, name: str = "scripted", workspace: bool = False
+) -> Iterator[Server]:
     """`pagoda serve` with a scripted model; `folder` is for its own files, `arguments` for its flags."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = start_server(model, folder, "--executor", "scripted", *arguments, name=name)
+    flags = ("--executor", "scripted", *arguments)
+    server = start_server(model, folder, *flags, name=name, workspace=workspace)
     try:
         yield server
     finally:

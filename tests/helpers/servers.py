@@ -45,14 +45,17 @@ class Server:
         return self.log.read_text("utf-8")
 
 
-def start_server(model: Path, folder: Path, *arguments: str, name: str = "test-model") -> Server:
+def start_server(
+    model: Path, folder: Path, *arguments: str, name: str = "test-model", workspace: bool = False
+) -> Server:
     """Starts `pagoda serve` and waits until it says that it serves; its files go to `folder`.
 
-    Raises RuntimeError with what it printed when it ends instead.
+    workspace: whether with the page and accounts, as users have it; most tests need the API alone. Raises
+    RuntimeError with what it printed when it ends instead.
     """
     log = folder / "server.log"
     command = [sys.executable, "-m", "pagoda.cli.main", "serve", str(model), "--port", "0"]
-    command += ["--served-model-name", name, *arguments]
+    command += ["--workspace" if workspace else "--no-workspace", "--served-model-name", name, *arguments]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,

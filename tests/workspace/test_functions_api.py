@@ -68,7 +68,7 @@ class Filter:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("functions_api")
-    started = start_server(tiny_gguf(folder / "tiny.gguf"), folder, "--workspace")
+    started = start_server(tiny_gguf(folder / "tiny.gguf"), folder, workspace=True)
     yield started.base_url
     started.stop()
 

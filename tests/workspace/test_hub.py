@@ -121,7 +121,7 @@ def served(folder: Path, hub: FakeHub, *arguments: str, name: str = "first") -> 
             "NO_PROXY": "*",
         }.items():
             patch.setenv(variable, value)
-        server = start_server(model, folder, "--workspace", *arguments, name=name)
+        server = start_server(model, folder, *arguments, name=name, workspace=True)
     try:
         administrator = Administrator(server)
         yield administrator

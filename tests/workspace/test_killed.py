@@ -39,7 +39,7 @@ def text(message: dict[str, Any]) -> str:
 def test_a_killed_server_loses_what_was_not_yet_written_alone(tmp_path: Path) -> None:
     endless = Reply(when="endless", text=WORD, repeat=True, step_ms=20)
     model = scripted_model(tmp_path / "model", [endless], max_model_len=1 << 16)
-    with scripted_server(model, tmp_path / "server", "--workspace") as server:
+    with scripted_server(model, tmp_path / "server", workspace=True) as server:
         with httpx.Client(base_url=server.base_url) as client:
             client.post("/api/setup", json=ADMIN).raise_for_status()
             chat = client.post("/api/chats", json={}).json()["id"]
@@ -66,7 +66,7 @@ def test_a_killed_server_loses_what_was_not_yet_written_alone(tmp_path: Path) ->
     connection.close()
 
     with (
-        scripted_server(model, tmp_path / "server", "--workspace") as server,
+        scripted_server(model, tmp_path / "server", workspace=True) as server,
         httpx.Client(base_url=server.base_url, cookies=cookies) as client,
     ):
         found = answer(client, chat)

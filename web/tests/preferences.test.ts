@@ -6,20 +6,16 @@ import { parsePreferences } from '../src/lib/state/preferences.svelte';
 describe('parsePreferences', () => {
   const defaults = parsePreferences(null);
 
-  it.each(['', 'not json', 'null', '[]', '7', '{"theme": "pink", "language": "xx", "sampling": 3}'])(
+  it.each(['', 'not json', 'null', '[]', '7', '{"theme": "pink", "language": "xx", "sidebar": 3}'])(
     'makes the defaults of %j',
     (text) => {
       expect(parsePreferences(text)).toEqual(defaults);
     },
   );
 
-  it('keeps what is in range and drops what is not', () => {
-    const kept = { language: 'zh-CN', theme: 'dark', sidebar: false, systemPrompt: 'x' };
-    const sampling = { temperature: 0, topP: 7, maxTokens: 12 };
-    expect(parsePreferences(JSON.stringify({ ...kept, sampling }))).toEqual({
-      ...kept,
-      sampling: { temperature: 0, topP: null, maxTokens: 12 },
-    });
+  it('keeps what it knows and drops what it does not', () => {
+    const kept = { language: 'zh-CN', theme: 'dark', sidebar: false };
+    expect(parsePreferences(JSON.stringify({ ...kept, systemPrompt: 'x' }))).toEqual(kept);
   });
 });
 

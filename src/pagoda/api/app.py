@@ -41,7 +41,6 @@ from pagoda.api.settings import ServerSettings
 from pagoda.api.short_paths import ShortPathMiddleware
 from pagoda.api.state import ServerState
 from pagoda.api.user_middleware import add_middleware
-from pagoda.api.web_app import web_router
 from pagoda.engine.async_llm import AsyncLLM
 
 
@@ -81,7 +80,6 @@ def create_app(
         app.include_router(docs_router())
     for part in parts:
         part.install(app)
-    app.include_router(web_router(settings.web_dir, settings.web_page))
     app.add_middleware(HeadMiddleware, routes=app.routes)
     if settings.api_keys:
         app.add_middleware(

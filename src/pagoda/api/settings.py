@@ -19,7 +19,6 @@ class ServerSettings:
     root_path: the path under which a reverse proxy shows the server, such as "/llm".
     default_sampling: "auto" takes defaults from the model's generation_config, "vllm" neutral ones.
     override_generation_config: sampling defaults that go before the model's own.
-    web_dir: the built browser app; None serves a page that says so. web_page: which of its pages.
     data_dir: where the server keeps what must outlive it (stored responses); None keeps it in memory.
     allowed_*: which web pages may call the API from a browser (CORS); "*" means all.
     max_body_bytes: larger request bodies are refused.
@@ -40,8 +39,6 @@ class ServerSettings:
     root_path: str = ""
     default_sampling: str = "auto"
     override_generation_config: Mapping[str, Any] = field(default_factory=dict)
-    web_dir: Path | None = None
-    web_page: str = "index.html"
     data_dir: Path | None = None
     allowed_origins: tuple[str, ...] = ("*",)
     allowed_methods: tuple[str, ...] = ("*",)

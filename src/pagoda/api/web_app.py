@@ -82,17 +82,16 @@ def static_file(name: str, content: bytes, *, immutable: bool = False) -> Static
     return StaticFile(content, headers)
 
 
-def web_router(folder: Path | None, page: str = "index.html") -> APIRouter:
-    """Serves every file below `folder` under its own path, and of its pages one, at /, and the frames of it;
-    a page that says so where it was not built.
+def web_router(folder: Path | None) -> APIRouter:
+    """Serves every file below `folder` under its own path, and index.html at / too; None (it was not built)
+    serves a page that says so.
 
     Files are read once, now: a path that was not there is not there, whatever it contains.
     """
     files = _read(folder) if folder is not None else {}
-    pages = {name: files.pop(name) for name in list(files) if name.endswith(".html") and name not in _FRAMES}
-    files[page] = pages.get(page) or static_file("index.html", _NOT_BUILT.read_bytes())
+    page = files.setdefault("index.html", static_file("index.html", _NOT_BUILT.read_bytes()))
     router = APIRouter(include_in_schema=False)
-    add_file(router, "/", files[page])
+    add_file(router, "/", page)
     for name, file in files.items():
         add_file(router, f"/{name}", file)
     return router

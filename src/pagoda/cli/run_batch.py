@@ -75,7 +75,7 @@ def _run(options: ServiceOptions, requests: Path, answers: AnswerFile) -> BatchS
     options = with_tokenizer(options)
     llm = AsyncLLM.launch(engine_config(options, models[0]))
     settings = dataclasses.replace(
-        server_settings(options, models[0]), api_keys=(), root_path="", web_dir=None, data_dir=None
+        server_settings(options, models[0]), api_keys=(), root_path="", data_dir=None
     )
     pool = build_pool(options, settings, models, llm)
     loading = LoadingProgress(f"Loading {settings.served_model_names[0]}")

@@ -10,8 +10,9 @@ from pagoda.cli.serving import run_serving
 USAGE = """Usage: pagoda serve MODEL [FLAGS]
        pagoda serve --model NAME=MODEL --model NAME=MODEL ... [FLAGS]
 
-Serve a model: OpenAI-compatible API and browser chat. MODEL is a local folder, a GGUF file, a catalog
-name (see `pagoda list`) or a Hugging Face name. Every flag of `vllm serve` is accepted."""
+Serve a model: OpenAI-compatible API, and a page with accounts and chats (not with --no-workspace). MODEL
+is a local folder, a GGUF file, a catalog name (see `pagoda list`) or a Hugging Face name. Every flag of
+`vllm serve` is accepted."""
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -21,15 +21,14 @@ import msgspec
 
 from pagoda.api.settings import ServerSettings
 from pagoda.cli.console import LoadingProgress, progress_reporter, say
-from pagoda.cli.machine import in_container
 from pagoda.cli.pool import build_pool, engine_config, further_model
 from pagoda.cli.ports import address_of, bind, bind_unix, is_loopback
-from pagoda.cli.settings import web_dir
-from pagoda.engine.config import EngineConfig, EngineInfo
-from pagoda.hub import DataFolderLock, HubError, LocalModel, format_bytes, pagoda_home, resolve
+from pagoda.cli.ready import ready_lines
+from pagoda.engine.config import EngineConfig
+from pagoda.hub import DataFolderLock, HubError, LocalModel, pagoda_home, resolve
 
 if TYPE_CHECKING:
-    from pagoda.api.part import ServerPart
+    from pagoda.cli.workspace import WorkspacePart
     from pagoda.workspace.admin.log_ring import LogRing
 
 
@@ -57,8 +56,9 @@ class ServiceOptions:
     models: the first is the default one. engine, server: settings that are completed for each model: the
     model's path and names are filled in here. max_loaded_models, keep_alive, model_memory: how many models
     are in memory at a time, for how many seconds without a request (negative: for ever), and in how many
-    bytes together; None means not said. workspace: serve accounts and chats that are kept, and their page.
-    keeps_data: whether the data folder is this server's.
+    bytes together; None means not said. workspace: serve the page, accounts and chats that are kept; None
+    means where the data folder is this server's. safe_mode: load no plugin function; None leaves it to the
+    environment. keeps_data: whether the data folder is this server's.
     """
 
     models: tuple[ModelChoice, ...]
@@ -72,8 +72,8 @@ class ServiceOptions:
     max_loaded_models: int | None = None
     keep_alive: float | None = None
     model_memory: int | None = None
-    web: bool = True
-    workspace: bool = False
+    workspace: bool | None = None
+    safe_mode: bool | None = None
     offline: bool = False
     open_browser: bool = False
     keeps_data: bool = True
@@ -82,7 +82,8 @@ class ServiceOptions:
 def run_service(options: ServiceOptions) -> int:
     """Serves until it is told to stop; returns the exit code. What prevents it is raised with one line.
 
-    A second server on one data folder keeps nothing there; with a workspace it is refused.
+    A second server on one data folder serves the API alone and keeps nothing there; where a workspace was
+    asked for, it is refused.
     """
     lock = DataFolderLock(pagoda_home())
     try:
@@ -90,8 +91,10 @@ def run_service(options: ServiceOptions) -> int:
     except HubError as error:
         if options.workspace:
             raise
-        say(f"pagoda: {str(error).partition(';')[0]}; this one keeps responses (/v1/responses) in memory")
-        options = dataclasses.replace(options, keeps_data=False)
+        what = "serves the API alone, without the page, and " if options.workspace is None else ""
+        say(f"pagoda: {str(error).partition(';')[0]}; this one {what}keeps /v1/responses in memory")
+        options = dataclasses.replace(options, workspace=False, keeps_data=False)
+    options = dataclasses.replace(options, workspace=options.workspace is not False)
     try:
         found = find_models(options)
         options = with_tokenizer(options)
@@ -151,14 +154,16 @@ def _serve(
 
     settings = server_settings(options, found[0])
     pool = build_pool(options, settings, found, llm, launch)
-    parts = _parts(options, settings, ring)
+    workspace = _workspace(options, settings, ring)
+    parts = [] if workspace is None else [workspace]
     name = settings.served_model_names[0]
     loading = LoadingProgress(f"Loading {name}")
 
     def announce() -> None:
         gc.enable()
         loading.finish()
-        lines = "\n".join(ready_lines(llm.info, name, address, options))
+        access = None if workspace is None else workspace.access
+        lines = "\n".join(ready_lines(llm.info, name, address, options, access))
         say(lines)
         if ring is not None:
             ring.note(lines.strip())
@@ -177,13 +182,21 @@ def _log_ring() -> LogRing:
     return LogRing(silent=("pagoda.engine.request_log",))  # prompts, where the operator wants them logged
 
 
-def _parts(options: ServiceOptions, settings: ServerSettings, log: LogRing | None) -> list[ServerPart]:
+def _workspace(
+    options: ServiceOptions, settings: ServerSettings, log: LogRing | None
+) -> WorkspacePart | None:
     if not options.workspace:
-        return []
+        return None
     from pagoda.cli.workspace import WorkspacePart
 
-    further = functools.partial(further_model, options, settings)
-    return [WorkspacePart(pagoda_home(), further, offline=options.offline, log=log)]
+    return WorkspacePart(
+        pagoda_home(),
+        functools.partial(further_model, options, settings),
+        offline=options.offline,
+        log=log,
+        safe_mode=options.safe_mode,
+        loopback=options.uds is None and is_loopback(options.host),
+    )
 
 
 def server_settings(options: ServiceOptions, model: LocalModel) -> ServerSettings:
@@ -196,40 +209,7 @@ def server_settings(options: ServiceOptions, model: LocalModel) -> ServerSetting
         served_model_names=tuple(dict.fromkeys(names)) or (model.name,),
         model_root=str(model.path),
         data_dir=pagoda_home() if options.keeps_data else None,
-        web_dir=web_dir() if options.web else None,
-        web_page="workspace.html" if options.workspace else "index.html",
     )
-
-
-def ready_lines(info: EngineInfo, name: str, address: str, options: ServiceOptions) -> list[str]:
-    """The one readable block that a running service shows."""
-    formats = ", ".join(sorted(info.weight_formats, key=lambda kind: -info.weight_formats[kind]))
-    tokens = info.num_blocks * info.block_size
-    threads = "1 thread" if info.num_threads == 1 else f"{info.num_threads} threads"
-    rows = [
-        ("Chat" if options.web and info.runner == "generate" else "Address", address),
-        ("API", f"{address}/v1" + (" (with an API key)" if options.server.api_keys else "")),
-        ("Model", f"{name} ({info.architecture}, {formats})"),
-        ("Context", f"{info.max_model_len:,} tokens"),
-        (
-            "Memory",
-            f"{format_bytes(info.weight_bytes)} weights, {format_bytes(info.cache_bytes)} cache "
-            f"({tokens:,} tokens)",
-        ),
-        ("Engine", f"{threads}, {info.isa}, loaded in {info.load_seconds:.2f} s"),
-    ]
-    others = [choice.name or choice.model for choice in options.models[1:]]
-    others += [module.name for module in options.lora_modules]
-    if others:
-        rows.append(("Also", f"{', '.join(others)} (loaded when asked for)"))
-    rows.append(("Stop", "Ctrl-C"))
-    if options.uds is None and not is_loopback(options.host) and not options.server.api_keys:
-        rows.append(("Note", "whoever reaches this machine may use it; --api-key KEY asks for a key"))
-    elif options.uds is None and is_loopback(options.host) and in_container():
-        rows.append(("Note", "only this container reaches it; --host 0.0.0.0 lets others in"))
-    rows += [("Note", note) for note in info.notes]
-    width = max(len(title) for title, _ in rows)
-    return ["", "Pagoda is ready.", *(f"  {title:<{width}}  {value}" for title, value in rows), ""]
 
 
 def _open_browser(address: str) -> None:

@@ -15,9 +15,12 @@ from pagoda.api.in_process import InProcessChats
 from pagoda.api.part import ServerPartError
 from pagoda.api.prompts import tokenize
 from pagoda.api.served_model import ServedModel
+from pagoda.api.web_app import web_router
 from pagoda.cli.functions import HttpFunctions, ServedTokens
 from pagoda.cli.live import ServerStats
 from pagoda.cli.model_hub import PooledModels
+from pagoda.cli.ready import Access
+from pagoda.cli.settings import web_dir
 from pagoda.hub import LocalModel
 from pagoda.workspace.admin.log_ring import LogRing
 from pagoda.workspace.app import Workspace
@@ -28,8 +31,10 @@ from pagoda.workspace.storage.database import DatabaseError
 
 
 class WorkspacePart:
-    """A `ServerPart`. data_dir: the data folder, locked by this server. further: makes a served model of one
-    on this disk and a name. offline: nothing may be fetched. log: what the page shows of it.
+    """A `ServerPart`: the page and what it needs. data_dir: the data folder, locked by this server. further:
+    makes a served model of one on this disk and a name. offline: nothing may be fetched. log: what the page
+    shows of it. safe_mode: whether no plugin function is loaded; None leaves it to the environment. loopback:
+    whether only this machine reaches the server. access: who may use it; known after `start`.
     """
 
     def __init__(
@@ -39,17 +44,24 @@ class WorkspacePart:
         *,
         offline: bool = False,
         log: LogRing | None = None,
+        safe_mode: bool | None = None,
+        loopback: bool = False,
     ) -> None:
         self._data_dir = data_dir
         self._further = further
         self._offline = offline
         self._log = log
+        self._safe_mode = safe_mode
+        self._loopback = loopback
         self._workspace: Workspace | None = None
+        self.access: Access = "accounts"
 
     def install(self, app: FastAPI) -> None:
         """Raises DatabaseError for a DATABASE_URL that is none."""
         local = LocalProvider(LocalModels(InProcessChats(app.state.server)), as_provider_error)
         settings = WorkspaceSettings.from_environment(os.environ)
+        if self._safe_mode is not None:
+            settings = settings.changed(safe_mode=self._safe_mode)
         pool = app.state.server.models
         self._workspace = Workspace(
             settings,
@@ -60,13 +72,19 @@ class WorkspacePart:
             models=PooledModels(pool, self._further, offline=self._offline),
             stats=ServerStats(pool),
             log=self._log,
+            loopback=self._loopback,
         )
         app.state.server.hooks = HttpFunctions(self._workspace.functions.api)
         self._workspace.install(app)
+        app.include_router(web_router(web_dir()))
 
     async def start(self) -> None:
         try:
             await self._installed.start()
+            if not self._installed.settings.auth:
+                self.access = "open"
+            elif await self._installed.accounts.setup_required():
+                self.access = "setup"
         except DatabaseError as error:
             raise ServerPartError(str(error)) from error
 

@@ -80,6 +80,7 @@ class Workspace:
     data_dir: where its files lie; the server has it to itself. version: of the package, shown in the page.
     passwords: how they are hashed. tokens: tokenizers of the models that this server runs, for functions.
     models: those models themselves, for administrators. stats, log: of the server around, for its live page.
+    loopback: whether only this machine reaches the server.
     """
 
     def __init__(
@@ -94,8 +95,10 @@ class Workspace:
         stats: LiveStats | None = None,
         log: LogRing | None = None,
         models: ModelHub | None = None,
+        loopback: bool = False,
     ) -> None:
         self.version = version
+        self.loopback = loopback
         self.data_dir = data_dir
         self.database = Database.open(settings.database_url, data_dir)
         self.sealer = Sealer(data_dir, settings.secret_key)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from pagoda.workspace.accounts.principal import Principal
 from pagoda.workspace.errors import WorkspaceError
+from pagoda.workspace.hosts import is_own_host
 
 if TYPE_CHECKING:
     from pagoda.workspace.app import Workspace
@@ -83,6 +84,20 @@ def _host_of(url: str) -> str:
     return host.removesuffix(":80").removesuffix(":443")
 
 
+def check_host(request: Request) -> None:
+    """Refuses requests for a house without sign-in on this machine alone that came by a stranger's name: with
+    a name that leads to 127.0.0.1, a web page from elsewhere is no foreign origin to the browser.
+    """
+    workspace = workspace_of(request)
+    host = request.headers.get("host", "")
+    if workspace.loopback and not is_own_host(host, workspace.settings.hosts):
+        message = (
+            f"This server does not know itself as {host[:100]!r}. Open it as localhost or 127.0.0.1, or name "
+            "it in PAGODA_HOSTS."
+        )
+        raise WorkspaceError(403, message, kind="permission")
+
+
 async def principal_or_none(request: Request) -> Principal | None:
     """Who is signed in, by cookie or by personal key."""
     workspace = workspace_of(request)
@@ -91,6 +106,7 @@ async def principal_or_none(request: Request) -> Principal | None:
         return await workspace.accounts.by_key(key.strip())
     if not workspace.settings.auth:
         check_origin(request)
+        check_host(request)
         return await workspace.accounts.only_user()
     token = request.cookies.get(cookie_name(request))
     if not token:

@@ -50,8 +50,9 @@ class WorkspaceSettings:
     all files of one user, 0 for no limit. audit_days: how long what administrators did is kept.
     functions_execute: whether plugin functions may run scripts in the page. answer_tokens, answer_minutes:
     of the longest answer in a chat; None: as far as the context goes, and as long as it takes.
-    answers_at_once: of one user. safe_mode: no plugin function is loaded. connections: those of the
-    environment. locked: variables that it sets.
+    answers_at_once: of one user. safe_mode: no plugin function is loaded. hosts: further names of this
+    server, for a house without sign-in (hosts.py). connections: those of the environment. locked: variables
+    that it sets.
     """
 
     name: str = _setting("WEBUI_NAME", TEXT, "Pagoda")
@@ -82,6 +83,7 @@ class WorkspaceSettings:
     answer_minutes: float | None = _setting("PAGODA_MAX_ANSWER_MINUTES", NUMBER(0.1, 1440, whole=False))
     answers_at_once: int = _setting("PAGODA_MAX_ANSWERS_AT_ONCE", NUMBER(1, 1000), 16)
     safe_mode: bool = _setting("PAGODA_SAFE_MODE", SWITCH, False, page=False)
+    hosts: tuple[str, ...] = _setting("PAGODA_HOSTS", NAMES, (), page=False)
     connections: tuple[FixedConnection, ...] = ()
     locked: frozenset[str] = frozenset()
 

@@ -5,5 +5,5 @@ import '../styles/prose.css';
 import App from './App.svelte';
 
 const target = document.getElementById('app');
-if (!target) throw new Error('workspace.html has no element #app');
+if (!target) throw new Error('index.html has no element #app');
 mount(App, { target });

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pagoda.cli.flags.chat import CHAT
-from pagoda.cli.flags.engine import MEMORY, OTHER, OWN, PARALLEL
 from pagoda.cli.flags.flag import Table
+from pagoda.cli.flags.memory import MEMORY
 from pagoda.cli.flags.model import MODEL
 from pagoda.cli.flags.old import OLD
+from pagoda.cli.flags.other import OTHER
+from pagoda.cli.flags.own import OWN
+from pagoda.cli.flags.parallel import PARALLEL
 from pagoda.cli.flags.rare import RARE
 from pagoda.cli.flags.server import SERVER
 

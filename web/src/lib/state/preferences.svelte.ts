@@ -1,6 +1,5 @@
-/** What the reader chose for this browser: language, appearance, parameters, sidebar. Kept in localStorage. */
+/** What the reader chose for this browser: language, appearance, sidebar. Kept in localStorage. */
 
-import type { Sampling } from '../api/types';
 import { LANGUAGES, matchLanguage, translate, type Language, type MessageKey, type Values } from '../i18n';
 
 export type Theme = 'auto' | 'light' | 'dark';
@@ -12,19 +11,9 @@ interface Stored {
   language: LanguageChoice;
   theme: Theme;
   sidebar: boolean;
-  systemPrompt: string;
-  sampling: Sampling;
 }
 
-export const DEFAULT_SAMPLING: Sampling = { temperature: null, topP: null, maxTokens: null };
-
-const DEFAULTS: Stored = {
-  language: 'auto',
-  theme: 'auto',
-  sidebar: true,
-  systemPrompt: '',
-  sampling: DEFAULT_SAMPLING,
-};
+const DEFAULTS: Stored = { language: 'auto', theme: 'auto', sidebar: true };
 
 /** Stored values with everything unknown or out of range replaced by its default. */
 export function parsePreferences(text: string | null): Stored {
@@ -33,21 +22,12 @@ export function parsePreferences(text: string | null): Stored {
     const parsed: unknown = JSON.parse(text ?? '{}');
     if (typeof parsed === 'object' && parsed !== null) raw = parsed;
   } catch {
-    return structuredClone(DEFAULTS); // written by something else: start anew
+    return { ...DEFAULTS }; // written by something else: start anew
   }
-  const sampling = (typeof raw.sampling === 'object' && raw.sampling !== null ? raw.sampling : {}) as Partial<Sampling>;
-  const within = (value: unknown, low: number, high: number): number | null =>
-    typeof value === 'number' && value >= low && value <= high ? value : null;
   return {
     language: LANGUAGES.find((language) => language === raw.language) ?? 'auto',
     theme: raw.theme === 'light' || raw.theme === 'dark' ? raw.theme : 'auto',
     sidebar: raw.sidebar !== false,
-    systemPrompt: typeof raw.systemPrompt === 'string' ? raw.systemPrompt : '',
-    sampling: {
-      temperature: within(sampling.temperature, 0, 2),
-      topP: within(sampling.topP, 0.01, 1),
-      maxTokens: within(sampling.maxTokens, 1, 10_000_000),
-    },
   };
 }
 
@@ -55,13 +35,6 @@ export class Preferences {
   language: LanguageChoice = $state('auto');
   theme: Theme = $state('auto');
   sidebar: boolean = $state(true);
-  systemPrompt: string = $state('');
-  sampling: Sampling = $state({ ...DEFAULT_SAMPLING });
-
-  /** The next answer is asked for in another way than the model's default. */
-  readonly parametersChanged: boolean = $derived(
-    this.systemPrompt.trim() !== '' || Object.values(this.sampling).some((value) => value !== null),
-  );
 
   /** The house's language, for readers who chose none; null where the browser's is to be taken. */
   houseLanguage: Language | null = $state(null);
@@ -91,8 +64,8 @@ export class Preferences {
   }
 
   private save(): void {
-    const { language, theme, sidebar, systemPrompt, sampling } = this;
-    const text = JSON.stringify({ language, theme, sidebar, systemPrompt, sampling } satisfies Stored);
+    const { language, theme, sidebar } = this;
+    const text = JSON.stringify({ language, theme, sidebar } satisfies Stored);
     try {
       this.storage?.setItem(KEY, text);
     } catch (error) {
