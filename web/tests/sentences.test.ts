@@ -10,7 +10,7 @@ const files = import.meta.glob<string>(['../src/**/*.{ts,svelte}', '!../src/**/i
 const code = Object.values(files).join('\n');
 const named = new Set([...code.matchAll(/'([\w.]+)'/g)].map((match) => match[1]));
 /** Keys that are put together: `setting.${name}.hint`. */
-const made = [...code.matchAll(/`((?:[a-z]\w*|\$\{\w+\})\.[^`\s]*)`/g)].map((match) => {
+const made = [...code.matchAll(/`((?:[a-z]\w*|\$\{\w+\})\.(?:[\w.]|\$\{[^}]*\})*)`/g)].map((match) => {
   const parts = (match[1] ?? '').split(/\$\{[^}]*\}/).map((part) => part.replaceAll('.', '\\.'));
   return new RegExp(`^${parts.join('.*')}$`);
 });

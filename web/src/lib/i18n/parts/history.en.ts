@@ -15,7 +15,6 @@ export const en = {
   'history.search.nothing': 'Nothing was found for “{words}”.',
   'history.search.choose': 'to choose',
   'history.search.open': 'to open',
-  'history.search.shown': 'The message that was found',
 
   'history.folders': 'Folders',
   'history.folder.new': 'New folder',

@@ -18,7 +18,6 @@ export const zh: Translation<typeof en> = {
   'history.search.nothing': '没有找到“{words}”。',
   'history.search.choose': '选择',
   'history.search.open': '打开',
-  'history.search.shown': '搜索到的消息',
 
   'history.folders': '文件夹',
   'history.folder.new': '新建文件夹',
