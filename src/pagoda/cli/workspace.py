@@ -61,7 +61,7 @@ class WorkspacePart:
         local = LocalProvider(LocalModels(InProcessChats(app.state.server)), as_provider_error)
         settings = WorkspaceSettings.from_environment(os.environ)
         if self._safe_mode is not None:
-            settings = settings.changed(safe_mode=self._safe_mode)
+            settings = settings.changed({"safe_mode": self._safe_mode})
         pool = app.state.server.models
         self._workspace = Workspace(
             settings,
