@@ -76,3 +76,15 @@ class Action:
         text = body["messages"][-1]["content"].upper() + valves.mark * valves.often
         return {"messages": [{"id": body["id"], "content": text}]}
 '''
+
+QUIET = '''"""
+title: Quiet
+"""
+class Filter:
+    def __init__(self):
+        self.toggle = True
+
+    def outlet(self, body):
+        body["messages"][-1]["content"] = "(quietly)"
+        return body
+'''

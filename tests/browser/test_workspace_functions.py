@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.browser.house import ADMIN, PAGE, PASSWORD, answers, ask, set_up, wait_for_answer
 from tests.browser.pages import OpenPage
-from tests.browser.plugins import ACTION, EVENTS
+from tests.browser.plugins import ACTION, EVENTS, QUIET
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="no browser test: the Python package playwright is not installed"
@@ -142,3 +144,44 @@ def test_functions_on_a_small_screen_in_chinese(at_home: OpenPage, options: dict
     wait_for_answer(page).locator(".sources summary").click()
     watched.screenshot("workspace-function-parts-dark-zh-375")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_an_administrator_brings_functions_in_and_gives_them_to_a_model(
+    at_home: OpenPage, house_url: str, tmp_path: Path
+) -> None:
+    watched = at_home()
+    page = watched.page
+    page.goto(f"{house_url}?admin=functions")
+    (tmp_path / "quiet.py").write_text(QUIET)
+    entry = {"id": "calm", "name": "Calm", "type": "action", "content": ACTION, "meta": {}}
+    broken = {"id": "broken", "name": "Broken", "content": "import nothing_like_it"}
+    (tmp_path / "export.json").write_text(json.dumps([entry, broken]))
+    page.get_by_label("Import").set_input_files([tmp_path / "quiet.py", tmp_path / "export.json"])
+    expect(page.get_by_text("2 functions came in, switched off.")).to_be_visible()
+    expect(page.get_by_text(re.compile("^Not taken: Broken. .*nothing_like_it"))).to_be_visible()
+    watched.screenshot("workspace-functions-admin-light-en-1280")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export all").click()
+    kept = json.loads(download.value.path().read_text())
+    assert {"quiet", "calm", "louder", "every_event"} <= {each["id"] for each in kept}
+    for name in ("Quiet", "Calm"):
+        page.get_by_role("switch", name=f"{name} is on").check()
+        expect(page.get_by_role("switch", name=f"{name} is on")).to_be_checked()
+
+    page.goto(f"{house_url}?admin=models")
+    page.get_by_role("button", name="Edit scripted").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("group", name="Filters for this model").get_by_label("Quiet").check()
+    dialog.get_by_role("group", name="Filters that are on in new chats").get_by_label("Quiet").check()
+    dialog.get_by_label("Calm").check()
+    dialog.get_by_label("As its server says").uncheck()
+    dialog.get_by_label("It sees pictures").check()
+    watched.screenshot("workspace-functions-model-light-en-1280")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    page.goto(house_url)
+    expect(page.get_by_role("button", name="Quiet")).to_have_attribute("aria-pressed", "true")
+    ask(page, "Hello")
+    answer = wait_for_answer(page)
+    expect(answer.locator(".prose")).to_have_text("(quietly)")
+    expect(answer.get_by_role("button", name="Calm")).to_be_visible()

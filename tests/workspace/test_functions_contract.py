@@ -374,6 +374,33 @@ async def test_the_open_webui_names_serve_awaited_and_plain_calls(said: House) -
         assert (inner, outer) == ("inner", "Hello, world.")
 
 
+REWRITES = """
+from open_webui.models.chats import Chats
+class Action:
+    async def action(self, body):
+        chat = (await Chats.get_chat_by_id(body["chat_id"])).chat
+        question, answer = chat["history"]["messages"].values()
+        assert question["content"] == "Hi"
+        answer["content"] = "As " + chat["title"]
+        changed = Chats.update_chat_by_id(body["chat_id"], {**chat, "title": "New", "tags": ["owls", {"name": "x"}]})
+        assert changed.title == "New" and not Chats.update_chat_by_id("another", chat)
+"""
+
+
+async def test_a_function_changes_its_users_chat(said: House) -> None:
+    async with said.signed_in() as ada:
+        await add(ada, REWRITES, "rewrites")
+        chat = await new_chat(ada)
+        last = await answer(ada, chat=chat)
+        pressed = await ada.post(f"/api/chats/{chat}/messages/{last['message']['id']}/actions/rewrites")
+        assert pressed.status_code == 200, pressed.text
+        assert text(pressed.json()) == "As Hi"
+        shown = (await ada.get(f"/api/chats/{chat}")).json()
+        assert (shown["title"], shown["tags"]) == ("New", ["owls", "x"])
+        [_, kept] = (await ada.get(f"/api/chats/{chat}/messages")).json()["messages"]
+        assert kept["parts"] == [{"type": "text", "text": "As Hi"}]
+
+
 async def test_only_administrators_add_functions(said: House) -> None:
     async with said.signed_in() as ada, said.browser() as grace:
         await grace.post("/api/auth/signup", json=USER)
@@ -392,3 +419,26 @@ async def test_only_administrators_add_functions(said: House) -> None:
             assert response.status_code == 403, path
         assert (await ada.delete("/api/admin/functions/a")).status_code == 200
         assert (await ada.get("/api/admin/functions/a")).status_code == 404
+
+
+async def test_an_export_of_functions_comes_in_again(said: House) -> None:
+    async with said.signed_in() as ada:
+        content = '"""\ntitle: One\n"""\nclass Filter:\n    def outlet(self, body):\n        return body\n'
+        exported = [
+            {"id": "one", "name": "The first", "type": "filter", "content": content, "is_active": True},
+            {"function": {"id": "Two-Two", "name": "The second", "content": content, "is_global": True}},
+            {"id": "bad", "name": "The third", "content": "import nothing_like_it"},
+            {"id": "empty", "name": "The fourth"},
+        ]
+        taken = (await ada.post("/api/admin/functions/import", json={"functions": exported})).json()
+        assert [(each["id"], each["name"], each["active"]) for each in taken["functions"]] == [
+            ("one", "The first", False),
+            ("two_two", "The second", False),
+        ]
+        assert [each["name"] for each in taken["left"]] == ["The third", "The fourth"]
+        assert "nothing_like_it" in taken["left"][0]["error"]
+        again = (await ada.post("/api/admin/functions/import", json={"functions": exported[:1]})).json()
+        assert again["left"] == [{"name": "The first", "error": "There is a function one already."}]
+        listed = (await ada.get("/api/admin/functions", params={"content": "true"})).json()["functions"]
+        assert {each["id"]: each["content"] for each in listed} == {"one": content, "two_two": content}
+        assert [each["is_global"] for each in listed] == [False, True]

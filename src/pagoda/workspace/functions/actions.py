@@ -59,7 +59,8 @@ class Actions:
         if function is None:
             raise not_found("action")
         run = ActionRun(message, principal.id, chat_id, self._tabs)
-        run.builder.parts = [dict(part) for part in message.parts]
+        before = message.parts
+        run.builder.parts = [dict(part) for part in before]
         model = model_of(found.id, found.model.name, found.setup)
         events = MessageEvents(run, self._tabs, execute=self._execute)
         context = CallContext(
@@ -86,9 +87,13 @@ class Actions:
             raise WorkspaceError(status, str(error), kind="function") from error
         if isinstance(answer, dict):
             _take(run, message_id, answer)
-        message.parts = [dict(part) for part in run.builder.parts]
-        message.text = text_of(message.parts)
-        await self._chats.save_answer(message)
+        if run.builder.parts == before:  # the function may have changed the chat itself
+            line, _, _ = await self._chats.line(principal.id, chat_id, leaf_id=message_id)
+            message = next((each for each in line if each.id == message_id), message)
+        else:
+            message.parts = [dict(part) for part in run.builder.parts]
+            message.text = text_of(message.parts)
+            await self._chats.save_answer(message)
         run.end({"type": "done", "message": shown(message)})
         return {"message": shown(message)}
 

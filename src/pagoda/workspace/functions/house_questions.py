@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from pagoda.workspace.accounts.principal import Principal
+from pagoda.workspace.chats.listing import ChatList
 from pagoda.workspace.chats.service import Chats
 from pagoda.workspace.chats.words import text_of
 from pagoda.workspace.errors import WorkspaceError
@@ -32,6 +33,7 @@ class HouseQuestions:
     def __init__(self, database: Database, chats: Chats, providers: Providers) -> None:
         self._db = database
         self._chats = chats
+        self._lists = ChatList(database)
         self._providers = providers
 
     def questions(self) -> dict[str, Question]:
@@ -43,6 +45,7 @@ class HouseQuestions:
             "chat": self._chat,
             "chats": self._chat_list,
             "chat.title": self._chat_title,
+            "chat.update": self._chat_update,
             "file": self._file,
             "function": self._function,
             "complete": self._complete,
@@ -96,6 +99,29 @@ class HouseQuestions:
             )
         except WorkspaceError:
             return None
+        return await self._chat(context, arguments)
+
+    async def _chat_update(self, context: CallContext, arguments: Mapping[str, Any]) -> Any:
+        """Title, tags, and the words of messages where they differ; an answer that is being written stays."""
+        owner, chat_id = str(context.user.get("id")), str(arguments["id"])
+        title, tags, contents = (arguments.get(name) for name in ("title", "tags", "contents"))
+        try:
+            chat = await self._chats.get(owner, chat_id)
+            line, _, _ = await self._chats.line(owner, chat_id)
+        except WorkspaceError:
+            return None
+        if isinstance(title, str) and title.strip() and title != chat.title:
+            await self._chats.change(owner, chat_id, {"title": title})
+        if isinstance(tags, list):
+            await self._lists.set_tags(owner, chat_id, _names(tags))
+        for message in line:
+            content = contents.get(message.id) if isinstance(contents, dict) else None
+            if (
+                isinstance(content, str)
+                and message.status != "streaming"
+                and content != text_of(message.parts)
+            ):
+                await self._chats.edit(owner, message.id, [content])
         return await self._chat(context, arguments)
 
     async def _chat_list(self, context: CallContext, _arguments: Mapping[str, Any]) -> Any:
@@ -159,6 +185,12 @@ class HouseQuestions:
             groups=frozenset(context.metadata.get("group_ids") or ()),
             permissions={},
         )
+
+
+def _names(tags: list[Any]) -> list[str]:
+    """Of tags, which are texts or objects with a name."""
+    found = [each.get("name") if isinstance(each, dict) else each for each in tags]
+    return [each for each in found if isinstance(each, str)]
 
 
 def _user(row: User) -> dict[str, Any]:

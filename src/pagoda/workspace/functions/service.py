@@ -48,6 +48,29 @@ class FunctionService:
             await self.store.change(wanted, error=fault)
         return await self.store.get(wanted)
 
+    async def take_export(self, found: Any) -> tuple[list[Installed], list[dict[str, str]]]:
+        """Adds the functions of Open WebUI's export, a list of objects with id, name and content; all begin
+        inactive. Gives those that came in, and those that did not with their reasons.
+        """
+        listed = [each.get("function", each) for each in found if isinstance(each, dict)]
+        taken: list[Installed] = []
+        left: list[dict[str, str]] = []
+        for each in listed:
+            name = str(each.get("name") or each.get("id") or "?")[:200]
+            try:
+                taken.append(await self._take(each, name))
+            except WorkspaceError as error:
+                left.append({"name": name, "error": str(error)})
+        return taken, left
+
+    async def _take(self, exported: Mapping[str, Any], name: str) -> Installed:
+        content = exported.get("content")
+        if not isinstance(content, str):
+            raise WorkspaceError(400, "It has no content.")
+        made = await self.create(content, id_of(str(exported.get("id") or name)))
+        await self.store.change(made.id, name=name, is_global=exported.get("is_global") is True)
+        return await self.store.get(made.id)
+
     async def rewrite(self, function_id: str, content: str) -> Installed:
         """Another text; valves and switches stay."""
         await self.store.get(function_id)

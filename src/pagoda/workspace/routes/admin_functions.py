@@ -28,6 +28,12 @@ class Changes(Body):
     is_global: bool | None = None
 
 
+class Export(Body):
+    """Open WebUI's export of functions."""
+
+    functions: list[dict[str, Any]] = Field(max_length=500)
+
+
 class Values(Body):
     values: dict[str, Any]
 
@@ -51,10 +57,11 @@ def _service(request: Request) -> FunctionService:
 
 
 @router.get("", summary="All functions")
-async def list_functions(request: Request, _admin: Administrator) -> dict[str, Any]:
+async def list_functions(request: Request, _admin: Administrator, content: bool = False) -> dict[str, Any]:
+    """content: with their texts."""
     service = _service(request)
     return {
-        "functions": [shown(each) for each in await service.all()],
+        "functions": [shown(each, content=content) for each in await service.all()],
         "safe_mode": service.host.safe_mode,
     }
 
@@ -64,6 +71,15 @@ async def create_function(request: Request, admin: Administrator, body: NewFunct
     function = await _service(request).create(body.content, body.id)
     await _record(request, admin, "function.create", function.id)
     return shown(function, content=True)
+
+
+@router.post("/import", summary="Add functions of an export; they begin inactive")
+async def import_functions(request: Request, admin: Administrator, body: Export) -> dict[str, Any]:
+    """Gives those that came in, and those that did not with their reasons."""
+    taken, left = await _service(request).take_export(body.functions)
+    for each in taken:
+        await _record(request, admin, "function.create", each.id, {"import": True})
+    return {"functions": [shown(each) for each in taken], "left": left}
 
 
 @router.get("/{function_id}", summary="A function with its text")

@@ -65,6 +65,17 @@ export const resetModel = (model: string) => call<unknown>('DELETE', `api/admin/
 export const orderModels = (ids: string[]) => call<unknown>('PUT', 'api/admin/models/order', { ids });
 
 export const listFunctions = () => call<{ functions: AdminFunction[]; safe_mode: boolean }>('GET', 'api/admin/functions');
+/** All with their texts, as Open WebUI exports and imports them; settings are not among it, for they hold secrets. */
+export async function exportFunctions(): Promise<Blob> {
+  const { functions } = await call<{ functions: AdminFunction[] }>('GET', 'api/admin/functions?content=true');
+  const entries = functions.map(({ id: name, name: title, type, content, manifest, active, is_global }) => ({
+    id: name, name: title, type, content, meta: { description: manifest['description'] ?? '', manifest }, is_active: active, is_global,
+  }));
+  return new Blob([JSON.stringify(entries, null, 2)], { type: 'application/json' });
+}
+/** Takes such an export. left: what did not come in, and why. */
+export const importFunctions = (functions: unknown[]) =>
+  call<{ functions: AdminFunction[]; left: { name: string; error: string }[] }>('POST', 'api/admin/functions/import', { functions });
 export const getFunction = (name: string) => call<AdminFunction>('GET', `api/admin/functions/${id(name)}`);
 /** name: null for one made of the function's own title. */
 export const createFunction = (content: string, name: string | null) =>

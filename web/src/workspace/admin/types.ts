@@ -136,7 +136,7 @@ export interface ConnectionTest {
 
 export type ModelParams = Record<string, unknown>;
 
-/** What is set about a model; null in the last three: nothing is. */
+/** What is set about a model; null in the last six: nothing is. */
 export interface ModelSettings {
   name: string;
   description: string;
@@ -151,6 +151,7 @@ export interface ModelSettings {
   filter_ids: string[] | null;
   default_filter_ids: string[] | null;
   action_ids: string[] | null;
+  capabilities: string[] | null;
 }
 
 export interface AdminModel extends ModelSettings {

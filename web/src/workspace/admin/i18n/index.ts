@@ -3,6 +3,8 @@
 import { fill, type Translation, type Values } from '../../../lib/i18n';
 import { useShared } from '../../../lib/state/shared';
 import { en as pages } from './en';
+import { en as functions } from './functions.en';
+import { zh as functionsZh } from './functions.zh';
 import { en as hub } from './hub.en';
 import { zh as hubZh } from './hub.zh';
 import { en as limits } from './limits.en';
@@ -13,8 +15,8 @@ import { en as own } from './own.en';
 import { zh as ownZh } from './own.zh';
 import { zh as pagesZh } from './zh';
 
-const en = { ...pages, ...hub, ...limits, ...live, ...own };
-const zh: Translation<typeof en> = { ...pagesZh, ...hubZh, ...limitsZh, ...liveZh, ...ownZh };
+const en = { ...pages, ...functions, ...hub, ...limits, ...live, ...own };
+const zh: Translation<typeof en> = { ...pagesZh, ...functionsZh, ...hubZh, ...limitsZh, ...liveZh, ...ownZh };
 
 export type AdminKey = keyof typeof en;
 

@@ -53,10 +53,19 @@ class ChatTable:
         return Nothing() if found is None else ChatModel(**found)
 
     def update_chat_by_id(self, id: str, chat: dict[str, Any], **_options: Any) -> ChatModel | Nothing:  # noqa: A002
-        """Its title is taken; messages are changed by filters and events."""
-        if isinstance(title := chat.get("title"), str) and title:
-            return self.update_chat_title_by_id(id, title)
-        return self.get_chat_by_id(id)
+        """Its title, its tags, and what its messages say, as `history.messages` or `messages` has it. An answer
+        that is being written is changed by filters and events.
+        """
+        history = chat.get("history")
+        messages = history.get("messages") if isinstance(history, dict) else chat.get("messages")
+        listed = list(messages.values()) if isinstance(messages, dict) else messages
+        known = [
+            each for each in listed or () if isinstance(each, dict) and isinstance(each.get("content"), str)
+        ]
+        contents = {str(each.get("id")): each["content"] for each in known}
+        values = {"title": chat.get("title"), "tags": chat.get("tags"), "contents": contents}
+        found = ask_now("chat.update", id=id, **values)
+        return Nothing() if found is None else ChatModel(**found)
 
 
 Chats = ChatTable()
