@@ -382,7 +382,8 @@ class Action:
         question, answer = chat["history"]["messages"].values()
         assert question["content"] == "Hi"
         answer["content"] = "As " + chat["title"]
-        changed = Chats.update_chat_by_id(body["chat_id"], {**chat, "title": "New", "tags": ["owls", {"name": "x"}]})
+        chat |= {"title": "New", "tags": ["owls", {"name": "x"}]}
+        changed = Chats.update_chat_by_id(body["chat_id"], chat)
         assert changed.title == "New" and not Chats.update_chat_by_id("another", chat)
 """
 

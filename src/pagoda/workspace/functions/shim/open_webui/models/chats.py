@@ -53,8 +53,8 @@ class ChatTable:
         return Nothing() if found is None else ChatModel(**found)
 
     def update_chat_by_id(self, id: str, chat: dict[str, Any], **_options: Any) -> ChatModel | Nothing:  # noqa: A002
-        """Its title, its tags, and what its messages say, as `history.messages` or `messages` has it. An answer
-        that is being written is changed by filters and events.
+        """Its title, its tags, and what its messages say, as `history.messages` or `messages` has it. An
+        answer that is being written is changed by filters and events.
         """
         history = chat.get("history")
         messages = history.get("messages") if isinstance(history, dict) else chat.get("messages")
