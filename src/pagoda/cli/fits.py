@@ -15,7 +15,7 @@ from pagoda.engine.forecast import Forecast, ForecastError, forecast
 from pagoda.hub import format_bytes
 from pagoda.workspace.admin.model_hub import Fit
 
-_STEP = 1 << 26  #: what is left of memory moves all the time; below this it makes no difference
+_STEP = 1 << 28  #: what is left of memory moves all the time; files are not read again for less
 
 _MOST_KNOWN = 1000
 
@@ -38,7 +38,7 @@ class Fits:
         needs = await self.needs(model.config)
         most = self._pool.most_bytes()
         if most is not None and needs.least_bytes > most:
-            needs = await self._read(model.config, most // _STEP * _STEP)
+            needs = await self._read(model.config, most)
         if model.forecast is None:
             model.forecast = needs
         return await self._pool.crowded_out(model)
@@ -81,7 +81,8 @@ class Fits:
         return _free(size, left, "weights")
 
     async def _read(self, config: EngineConfig, available: int | None) -> Forecast:
-        key = (msgspec.json.encode(config), await asyncio.to_thread(_changed, config), available)
+        step = None if available is None else available // _STEP
+        key = (msgspec.json.encode(config), await asyncio.to_thread(_changed, config), step)
         known = self._known.get(key)
         if known is None:
             try:
