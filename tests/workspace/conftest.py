@@ -78,10 +78,11 @@ async def open_house(
         settings = dataclasses.replace(settings, database_url=os.environ.get("DATABASE_URL"))
     workspace = Workspace(settings, folder, [fake], "test", passwords=cheap, tokens=tokens)
     await workspace.start()
+    house = House(workspace, fake)
     try:
-        yield House(workspace, fake)
+        yield house
     finally:
-        await workspace.stop()
+        await house.app.state.workspace.stop()  # a restored backup puts another one there
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

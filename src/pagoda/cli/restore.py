@@ -20,6 +20,7 @@ def command(
     """Bring a backup of the workspace back, while no server runs.
 
     A workspace that it replaces is laid aside in a folder beside it; a PostgreSQL database's rows are not.
+    Everybody signs in again.
     """
     from pagoda.cli.data_folder import alone, with_database
     from pagoda.workspace.storage.backup import read_manifest, restore_backup

@@ -27,7 +27,7 @@ from pagoda.workspace.app import Workspace
 from pagoda.workspace.providers.base import ProviderError, ProviderModel
 from pagoda.workspace.providers.local import LocalProvider
 from pagoda.workspace.settings import WorkspaceSettings
-from pagoda.workspace.storage.database import DatabaseError
+from pagoda.workspace.storage.database import DatabaseClosedError, DatabaseError
 
 
 class WorkspacePart:
@@ -74,7 +74,13 @@ class WorkspacePart:
             log=self._log,
             loopback=self._loopback,
         )
-        app.state.server.hooks = HttpFunctions(self._workspace.functions.api)
+
+        def use(workspace: Workspace) -> None:
+            self._workspace = workspace
+            app.state.server.hooks = HttpFunctions(workspace.functions.api)
+
+        use(self._workspace)
+        self._workspace.replaced = use
         self._workspace.install(app)
         app.include_router(web_router(web_dir()))
 
@@ -95,7 +101,10 @@ class WorkspacePart:
         await self._installed.stop()
 
     async def knows_key(self, key: str) -> bool:
-        return await self._installed.accounts.by_key(key) is not None
+        try:
+            return await self._installed.accounts.by_key(key) is not None
+        except DatabaseClosedError:
+            return False  # a backup takes its place: the key may not be known there
 
     @property
     def _installed(self) -> Workspace:

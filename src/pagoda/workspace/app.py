@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ from pagoda.workspace.admin.live import Live
 from pagoda.workspace.admin.live_stats import LiveStats
 from pagoda.workspace.admin.log_ring import LogRing
 from pagoda.workspace.admin.model_hub import ModelHub
+from pagoda.workspace.admin.staged_backups import StagedBackups
 from pagoda.workspace.chats.folders import Folders
 from pagoda.workspace.chats.imports import Imports
 from pagoda.workspace.chats.listing import ChatList
@@ -80,7 +82,8 @@ class Workspace:
     data_dir: where its files lie; the server has it to itself. version: of the package, shown in the page.
     passwords: how they are hashed. tokens: tokenizers of the models that this server runs, for functions.
     models: those models themselves, for administrators. stats, log: of the server around, for its live page.
-    loopback: whether only this machine reaches the server.
+    loopback: whether only this machine reaches the server. restoring: another one takes its place,
+    which `replaced` is told.
     """
 
     def __init__(
@@ -97,6 +100,22 @@ class Workspace:
         models: ModelHub | None = None,
         loopback: bool = False,
     ) -> None:
+        self._again = partial(
+            Workspace,
+            settings,
+            data_dir,
+            providers,
+            version,
+            passwords=passwords,
+            tokens=tokens,
+            stats=stats,
+            log=log,
+            models=models,
+            loopback=loopback,
+        )
+        self.restoring = False
+        self.replaced: Callable[[Workspace], None] = lambda _new: None
+        self.uploads = StagedBackups(data_dir)
         self.version = version
         self.loopback = loopback
         self.data_dir = data_dir
@@ -155,6 +174,12 @@ class Workspace:
         self.log = log
         self.draining = asyncio.Event()
 
+    def again(self) -> Workspace:
+        """A new one of the same kind, to be started when this one has stopped."""
+        found = self._again()
+        found.replaced = self.replaced
+        return found
+
     @property
     def settings(self) -> WorkspaceSettings:
         """As they are at the moment."""
@@ -162,6 +187,7 @@ class Workspace:
 
     async def start(self) -> None:
         """Raises DatabaseError."""
+        self.uploads.clear()
         await prepare(self.database)
         await self.house_settings.load()
         if not self.settings.auth:

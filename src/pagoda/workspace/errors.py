@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from pagoda.workspace.storage.database import DatabaseClosedError
+
 
 class WorkspaceError(Exception):
     """A request that cannot be served. param: the field at fault. headers: for the response.
@@ -51,6 +53,16 @@ def not_found(what: str) -> WorkspaceError:
     )
 
 
+def restoring() -> WorkspaceError:
+    """503 for what comes while a backup takes the place of everything, or the server ends."""
+    return WorkspaceError(
+        503,
+        "The workspace is being restored from a backup or ends; try again in a moment.",
+        kind="restoring",
+        headers={"Retry-After": "3"},
+    )
+
+
 def install_error_handler(app: FastAPI) -> None:
     """Answers WorkspaceErrors in their shape."""
 
@@ -59,4 +71,9 @@ def install_error_handler(app: FastAPI) -> None:
             raise error
         return JSONResponse(error.body(), error.status, error.headers)
 
+    async def answer_late(_request: Request, _error: Exception) -> JSONResponse:
+        error = restoring()
+        return JSONResponse(error.body(), error.status, error.headers)
+
     app.add_exception_handler(WorkspaceError, answer)
+    app.add_exception_handler(DatabaseClosedError, answer_late)

@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from pagoda.workspace.accounts.principal import Principal
-from pagoda.workspace.errors import WorkspaceError
+from pagoda.workspace.errors import WorkspaceError, restoring
 from pagoda.workspace.hosts import is_own_host
 
 if TYPE_CHECKING:
@@ -19,8 +19,10 @@ SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def workspace_of(request: Request) -> Workspace:
-    """The workspace of the server that got this request."""
+    """The workspace of the server that got this request. Raises WorkspaceError 503 while it is exchanged."""
     found: Workspace = request.app.state.workspace
+    if found.restoring:
+        raise restoring()
     return found
 
 

@@ -147,13 +147,7 @@ class Accounts:
         """The id of the user. Raises WorkspaceError 401, or 429 after too many wrong tries."""
         email = email.strip().lower()
         names = (f"account:{email}", f"address:{address}")
-        if (wait := self._attempts.wait(*names)) > 0:
-            raise WorkspaceError(
-                429,
-                f"Too many wrong passwords; try again in {int(wait) + 1} seconds.",
-                kind="rate_limit",
-                headers={"Retry-After": str(int(wait) + 1)},
-            )
+        self._check_wait(*names)
         async with self._db.read() as session:
             user = await session.scalar(select(User).where(User.email == email))
         known = user.password_hash if user is not None and user.active else None
@@ -165,6 +159,31 @@ class Accounts:
         async with self._db.write() as session:
             record(session, user.id, "sign_in", target=("user", user.id), address=address)
         return user.id
+
+    async def confirm(self, principal: Principal, password: str, address: str) -> None:
+        """Asks somebody who is signed in for the password again, but in a house without sign-in. Raises
+        WorkspaceError 403, or 429 after too many wrong tries.
+        """
+        async with self._db.read() as session:
+            user = await session.get(User, principal.id)
+        if user is not None and user.password_hash is None and not self._settings().auth:
+            return
+        names = (f"account:{principal.email}", f"address:{address}")
+        self._check_wait(*names)
+        if user is None or not await self._passwords.matches(user.password_hash, password):
+            self._attempts.failed(*names)
+            await self._note_failure(user, address)
+            raise WorkspaceError(403, "The password is wrong.", kind="permission", param="current")
+        self._attempts.succeeded(*names)
+
+    def _check_wait(self, *names: str) -> None:
+        if (wait := self._attempts.wait(*names)) > 0:
+            raise WorkspaceError(
+                429,
+                f"Too many wrong passwords; try again in {int(wait) + 1} seconds.",
+                kind="rate_limit",
+                headers={"Retry-After": str(int(wait) + 1)},
+            )
 
     async def _note_failure(self, user: User | None, address: str) -> None:
         """Names no account that is not there: people type passwords into the wrong field."""

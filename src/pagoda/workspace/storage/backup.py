@@ -14,7 +14,8 @@ import re
 import secrets
 import time
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pagoda.workspace.storage.database import SQLITE_FILE, Database, DatabaseError
 from pagoda.workspace.storage.migrate import MIGRATIONS, VERSION_TABLE, revisions
 from pagoda.workspace.storage.sealing import KEY_FILE
-from pagoda.workspace.storage.tables import Base
+from pagoda.workspace.storage.tables import Base, Session
 
 FILES = "files"
 _FORMAT = 1
@@ -124,6 +125,52 @@ def read_manifest(source: Path) -> dict[str, Any]:
         return _manifest(archive, source)
 
 
+def check_backup(source: Path, room: int) -> dict[str, Any]:
+    """The manifest of an archive that is whole, of a known schema and fits into so many bytes when it is
+    unpacked; with "administrators", their addresses. Reads all of it. Raises DatabaseError.
+    """
+    with _opened(source) as archive:
+        manifest = _manifest(archive, source)
+        if (size := sum(info.file_size for info in archive.infolist())) > room:
+            raise DatabaseError(
+                f"the backup needs {size / 1e9:.1f} GB of disk, and {max(0, room) / 1e9:.1f} GB are free"
+            )
+        try:
+            broken = archive.testzip()
+        except (zipfile.BadZipFile, EOFError, OSError, zlib.error, RuntimeError) as error:
+            raise DatabaseError(f"the backup is damaged: {error}") from error
+        if broken is not None:
+            raise DatabaseError(f"the backup is damaged: {broken!r} is not as it was written")
+        return {**manifest, "administrators": _administrators(archive)}
+
+
+def _administrators(archive: zipfile.ZipFile) -> list[str]:
+    found = []
+    try:
+        with archive.open("rows/user.jsonl") as lines:
+            for line in lines:
+                row = json.loads(line)
+                if row["role"] == "admin" and row["active"]:
+                    found.append(str(row["email"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise DatabaseError("the backup holds no accounts that can be read") from error
+    return found
+
+
+def undo_restore(aside: Path, data_dir: Path, database: str) -> None:
+    """Puts what a restore laid aside back in its place; what had taken it goes. For SQLite."""
+    import shutil
+
+    (data_dir / KEY_FILE).unlink(missing_ok=True)
+    shutil.rmtree(data_dir / FILES, ignore_errors=True)
+    for end in ("", "-wal", "-shm"):
+        Path(database + end).unlink(missing_ok=True)
+    for path in aside.iterdir():
+        beside = path.name in (FILES, KEY_FILE)
+        path.replace((data_dir if beside else Path(database).parent) / path.name)
+    aside.rmdir()
+
+
 def _manifest(archive: zipfile.ZipFile, source: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(archive.read(_MANIFEST))
@@ -138,10 +185,18 @@ def _manifest(archive: zipfile.ZipFile, source: Path) -> dict[str, Any]:
     return manifest
 
 
-async def restore_backup(source: Path, database: Database, data_dir: Path, *, replace: bool) -> Path | None:
-    """Brings an archive back while no server runs. What was here before is laid aside in the folder that is
-    returned, but a PostgreSQL database's rows, which are replaced. Raises DatabaseError, and changes nothing
-    then.
+async def restore_backup(
+    source: Path,
+    database: Database,
+    data_dir: Path,
+    *,
+    replace: bool,
+    still: Callable[[], Awaitable[None]] | None = None,
+) -> Path | None:
+    """Brings an archive back while nothing else uses the database. What was here before is laid aside in the
+    folder that is returned, but a PostgreSQL database's rows, which are replaced. Sign-ins are not brought
+    back. still: called before anything changes, after what can be prepared beside; nothing else may use the
+    database from then on. Raises DatabaseError, and changes nothing then.
     """
     with _opened(source) as archive:
         manifest = _manifest(archive, source)
@@ -150,6 +205,8 @@ async def restore_backup(source: Path, database: Database, data_dir: Path, *, re
         with _workshop(data_dir) as draft:
             await asyncio.to_thread(_unpack, archive, draft)
             if not database.is_sqlite:
+                if still is not None:
+                    await still()
                 async with database.writer.begin() as connection:
                     await connection.run_sync(_drop_all)
                     await connection.run_sync(_fill, archive, manifest)
@@ -161,6 +218,8 @@ async def restore_backup(source: Path, database: Database, data_dir: Path, *, re
                     await connection.run_sync(_fill, archive, manifest)
             finally:
                 await fresh.close()
+            if still is not None:
+                await still()
             await database.close()
             return _exchange(draft, data_dir, database.url.database)
 
@@ -242,7 +301,8 @@ def _fill_whole(connection: Connection, archive: zipfile.ZipFile, manifest: dict
     tables, _ = _reflected(connection)
     known = set(archive.namelist())
     for table in tables:
-        if (name := f"rows/{table.name}.jsonl") in known:
+        # Whoever was signed out since must not be signed in again.
+        if table.name != Session.__tablename__ and (name := f"rows/{table.name}.jsonl") in known:
             with archive.open(name) as member:
                 _insert(connection, table, member)
     command.upgrade(config, "head")

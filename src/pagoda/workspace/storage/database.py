@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pagoda.workspace.storage.values import to_json
 
 SQLITE_FILE = "workspace.db"
 _READERS = 4
+_PATIENCE = 10.0  #: seconds that open sessions get to end when the database is closed
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
@@ -36,6 +37,10 @@ class DatabaseError(ValueError):
     """The database cannot be used; one line for the user."""
 
 
+class DatabaseClosedError(Exception):
+    """What was asked for came after the database was closed."""
+
+
 class Database:
     """Sessions of the workspace's database. Made by `open`; all methods belong to one event loop."""
 
@@ -46,6 +51,9 @@ class Database:
         self._writers = async_sessionmaker(writer, expire_on_commit=False)
         # SQLite has one writer; waiting here is fair and free, waiting there is polling.
         self._turn: asyncio.Lock | None = asyncio.Lock() if self.is_sqlite else None
+        self._closed = False
+        self._open = 0  # sessions
+        self._all_ended = asyncio.Event()
 
     @classmethod
     def open(cls, url: str | None, data_dir: Path) -> Database:
@@ -83,23 +91,23 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """A session that reads; what it changes is lost."""
-        async with self._readers() as session:
+        async with self._counted(), self._readers() as session:
             yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A session whose changes are kept together at the end, or not at all after an exception."""
         if self._turn is None:
-            async with self._writers.begin() as session:
+            async with self._counted(), self._writers.begin() as session:
                 yield session
             return
-        async with self._turn, self._writers.begin() as session:
+        async with self._counted(), self._turn, self._writers.begin() as session:
             yield session
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which everything is read as it was at one moment."""
-        async with self._reader.connect() as connection:
+        async with self._counted(), self._reader.connect() as connection:
             if not self.is_sqlite:  # whose transactions are so anyway
                 await connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
@@ -112,7 +120,25 @@ class Database:
             lock = text("SELECT pg_advisory_xact_lock(hashtext(:matter))")
             await session.execute(lock, {"matter": matter})
 
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        if self._closed:
+            raise DatabaseClosedError
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+            if self._closed and not self._open:
+                self._all_ended.set()
+
     async def close(self) -> None:
+        """Ends once open sessions have, and takes no new ones: they raise DatabaseClosedError."""
+        self._closed = True
+        if self._open:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await self._all_ended.wait()
         await self._reader.dispose()
         if self._writer is not self._reader:
             await self._writer.dispose()

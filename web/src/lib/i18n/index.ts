@@ -13,6 +13,8 @@ import { en as history } from './parts/history.en';
 import { zh as historyZh } from './parts/history.zh';
 import { en as looks } from './parts/looks.en';
 import { zh as looksZh } from './parts/looks.zh';
+import { en as restored } from './parts/restored.en';
+import { zh as restoredZh } from './parts/restored.zh';
 import { en as workspace } from './parts/workspace.en';
 import { zh as workspaceZh } from './parts/workspace.zh';
 import { zh as pageZh } from './zh';
@@ -23,7 +25,7 @@ const en = {
   ...faults,
   ...functions,
   ...history,
-  ...limits,
+  ...limits, ...restored,
   ...looks,
   ...workspace,
 };
@@ -33,7 +35,7 @@ const zh: Messages = {
   ...faultsZh,
   ...functionsZh,
   ...historyZh,
-  ...limitsZh,
+  ...limitsZh, ...restoredZh,
   ...looksZh,
   ...workspaceZh,
 };

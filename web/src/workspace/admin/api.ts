@@ -3,7 +3,7 @@
 import { call, open } from '../api/request';
 import type {
   AdminFunction, AdminModel, AuditPage, Connection, ConnectionTest, ConnectionValues, Group, GroupList, GroupValues, HubOverview, Invitation,
-  ModelSettings, NewUser, Preset, PresetValues, Pull, Role, Setting, SettingValue, Usage, User, UserChanges, UserPage,
+  ModelSettings, NewUser, Preset, PresetValues, Pull, Role, Setting, SettingValue, StagedBackup, Usage, User, UserChanges, UserPage,
 } from './types';
 import type { Valves } from '../api/functions';
 
@@ -91,6 +91,13 @@ export const installRequirements = (name: string) => call<{ output: string }>('P
 
 export const getUsage = (where: { by: 'user' | 'model' | 'day'; since: number; minutes_east?: number }) =>
   call<Usage>('GET', `api/admin/usage${query(where)}`);
+
+/** Uploads a backup and has it checked; nothing is restored yet. */
+export const uploadBackup = async (file: Blob): Promise<StagedBackup> =>
+  (await (await open('POST', 'api/admin/restore', { body: file, headers: { 'content-type': 'application/zip' } })).json()) as StagedBackup;
+/** Puts an uploaded backup in the place of everything; everybody is signed out. */
+export const restoreBackup = (backup: string, password: string) => call<unknown>('POST', `api/admin/restore/${id(backup)}`, { password });
+export const discardBackup = (backup: string) => call<unknown>('DELETE', `api/admin/restore/${id(backup)}`);
 
 /** An archive of everything, and the name the server gives it. */
 export async function makeBackup(): Promise<{ name: string; data: Blob }> {

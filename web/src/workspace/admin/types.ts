@@ -329,3 +329,18 @@ export interface Pull {
   /** What it is served by, once it is here. */
   name: string | null;
 }
+
+/** A backup that was uploaded and checked. */
+export interface StagedBackup {
+  id: string;
+  /** Bytes. */
+  size: number;
+  created_at: number | null;
+  version: string | null;
+  users: number;
+  chats: number;
+  messages: number;
+  files: number;
+  /** Addresses of those who can sign in as administrators afterwards. */
+  administrators: string[];
+}

@@ -1,7 +1,7 @@
 /** Who is here, and the house's own settings. */
 
 import type { Preferences } from '../../lib/state/preferences.svelte';
-import { LANGUAGES } from '../../lib/i18n';
+import { LANGUAGES, type MessageKey } from '../../lib/i18n';
 import * as api from '../api';
 import { ApiError } from '../api/request';
 import type { Config, Me } from '../api/types';
@@ -11,6 +11,8 @@ export type SessionState = 'loading' | 'unreachable' | 'setup' | 'visitor' | 'pe
 export class Session {
   config: Config | null = $state.raw(null);
   user: Me | null = $state.raw(null);
+  /** What the entry says to whom it greets. */
+  notice: MessageKey | null = $state(null);
   /** The server could not be asked. */
   private failed = $state(false);
 
@@ -47,6 +49,7 @@ export class Session {
     if (chosen || language === 'auto') this.preferences.language = chosen ?? 'auto';
     if (theme === 'auto' || theme === 'light' || theme === 'dark') this.preferences.theme = theme;
     this.user = user;
+    this.notice = null;
     if (this.config) this.config = { ...this.config, setup_required: false };
   }
 

@@ -276,8 +276,6 @@ export const en = {
   'backup.make': 'Make a backup',
   'backup.making': 'Making it…',
   'backup.done': 'Done: {size}.',
-  'backup.restore': 'Restore',
-  'backup.restore.text': 'Stop the server, then run this where its data is:',
 
   audit: 'Audit log',
   'audit.text': 'What administrators have done, and who came and went.',

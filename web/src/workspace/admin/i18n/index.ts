@@ -13,10 +13,12 @@ import { en as live } from './live.en';
 import { zh as liveZh } from './live.zh';
 import { en as own } from './own.en';
 import { zh as ownZh } from './own.zh';
+import { en as restore } from './restore.en';
+import { zh as restoreZh } from './restore.zh';
 import { zh as pagesZh } from './zh';
 
-const en = { ...pages, ...functions, ...hub, ...limits, ...live, ...own };
-const zh: Translation<typeof en> = { ...pagesZh, ...functionsZh, ...hubZh, ...limitsZh, ...liveZh, ...ownZh };
+const en = { ...pages, ...functions, ...hub, ...limits, ...live, ...restore, ...own };
+const zh: Translation<typeof en> = { ...pagesZh, ...functionsZh, ...hubZh, ...limitsZh, ...liveZh, ...restoreZh, ...ownZh };
 
 export type AdminKey = keyof typeof en;
 

@@ -277,8 +277,6 @@ export const zh: Translation<typeof en> = {
   'backup.make': '创建备份',
   'backup.making': '正在创建…',
   'backup.done': '完成：{size}。',
-  'backup.restore': '恢复',
-  'backup.restore.text': '停止服务器，然后在数据所在的机器上运行：',
 
   audit: '审计日志',
   'audit.text': '管理员的操作，以及登录与退出。',

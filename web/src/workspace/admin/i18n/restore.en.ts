@@ -1,0 +1,27 @@
+/** Bringing a backup back. */
+
+export const en = {
+  restore: 'Restore',
+  'restore.text': 'Choose a backup that was made here or with “pagoda backup”. It is checked first, and you see what is in it before anything changes.',
+  'restore.choose': 'Choose a backup…',
+  'restore.checking': 'Uploading and checking {name}…',
+  'restore.found': 'What is in it',
+  'restore.made': 'Made',
+  'restore.version': 'By Pagoda',
+  'restore.size': 'Size',
+  'restore.users': 'Users',
+  'restore.chats': 'Chats',
+  'restore.messages': 'Messages',
+  'restore.files': 'Files',
+  'restore.administrators': 'Administrators',
+  'restore.nobody': 'None: nobody could administer this house.',
+  'restore.happens': 'What happens',
+  'restore.replaces': 'Everything that is here now – accounts, chats, files, settings, functions – gives way to what is in the backup.',
+  'restore.aside': 'What is here now is not deleted: it is laid aside in a folder “before-restore-…” where the server’s data lies.',
+  'restore.stops': 'Answers that are being written end. For a moment everybody is told to wait.',
+  'restore.signed.out': 'Everybody is signed out, and so are you. Sign in again with an account and the password that were true when the backup was made.',
+  'restore.password': 'Your password, as it is now',
+  'restore.do': 'Restore this backup',
+  'restore.doing': 'Restoring…',
+  'restore.command': 'On the machine itself, while the server is stopped:',
+} as const;
