@@ -16,18 +16,22 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
-from sqlalchemy import text
+from sqlalchemy import select, text
 from tests.workspace import postgres
 
 from pagoda.workspace.accounts.passwords import Passwords
 from pagoda.workspace.app import Workspace
+from pagoda.workspace.chats.search import Search
 from pagoda.workspace.functions.context import TokenCounter
 from pagoda.workspace.providers.fake import Answer, FakeProvider
 from pagoda.workspace.settings import WorkspaceSettings
 from pagoda.workspace.storage.database import Database
-from pagoda.workspace.storage.migrate import prepare
+from pagoda.workspace.storage.migrate import VERSION_TABLE, prepare, revisions
+from pagoda.workspace.storage.tables import Base
 
 ADMIN = {"name": "Ada", "email": "ada@example.org", "password": "correct horse"}
+HEAD = revisions()[-1]  # before a test changes what there is
+SEARCH_TABLE = "search_entry"  #: which `Search` makes
 USER = {"name": "Grace", "email": "grace@example.org", "password": "battery staple"}
 
 
@@ -93,7 +97,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Path]:
-    """The socket's folder of a server that has the tables in a database named `made`."""
+    """The socket's folder of a server."""
     programs = postgres.find_programs()
     if programs is None:
         pytest.skip("PostgreSQL's initdb is not on this machine")
@@ -101,17 +105,28 @@ def postgresql() -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture(scope="session")
+def spare() -> list[str]:
+    """Names of databases that have the tables, and nothing in them."""
+    return []
+
+
 @pytest.fixture(autouse=True)
-async def storage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+async def storage(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, spare: list[str]
+) -> AsyncIterator[str]:
     """Which database a test has; its address is in the environment, as users put it there."""
     kind: str = getattr(request, "param", "sqlite")
     monkeypatch.delenv("DATABASE_URL", raising=False)
     if kind == "postgresql":
         folder = request.getfixturevalue("postgresql")
-        name = await _new_database(folder)
+        name = spare.pop() if spare else await _new_database(folder)
         monkeypatch.setenv("DATABASE_URL", postgres.address(folder, name))
         yield kind
-        await _on_server(folder, f"DROP DATABASE {name} WITH (FORCE)")  # they are 8 MB each
+        if await _emptied(folder, name):
+            spare.append(name)
+        else:
+            await _on_server(folder, f"DROP DATABASE {name} WITH (FORCE)")
     else:
         yield kind
 
@@ -129,15 +144,36 @@ def empty_database(postgresql: Path) -> Callable[[], Awaitable[str]]:
 
 
 async def _new_database(folder: Path) -> str:
-    """The name of a copy of one with the tables, which is faster than making them each time."""
+    """The name of one with the tables."""
     name = f"test{uuid4().hex}"
-    if not await _on_server(folder, "SELECT 1 FROM pg_database WHERE datname = 'made'"):
-        await _on_server(folder, "CREATE DATABASE made")
-        made = Database.open(postgres.address(folder, "made"), folder)
+    await _on_server(folder, f"CREATE DATABASE {name}")
+    made = Database.open(postgres.address(folder, name), folder)
+    try:
         await prepare(made)
+        await Search(made).prepare()
+    finally:
         await made.close()
-    await _on_server(folder, f"CREATE DATABASE {name} TEMPLATE made STRATEGY file_copy")
     return name
+
+
+async def _emptied(folder: Path, name: str) -> bool:
+    """Removes what a test has written, which is faster than a new one. False where it changed the tables."""
+    database = Database.open(postgres.address(folder, name), folder)
+    try:
+        async with database.writer.begin() as connection:
+            found = await connection.scalars(
+                text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            )
+            tables = set(found.all()) - {VERSION_TABLE.name}
+            version = await connection.scalar(select(VERSION_TABLE.c.version_num))
+            if tables != {*Base.metadata.tables, SEARCH_TABLE} or version != HEAD:
+                return False
+            await connection.execute(text("SET LOCAL session_replication_role = replica"))  # in any order
+            for table in sorted(tables):
+                await connection.execute(text(f'DELETE FROM "{table}"'))
+    finally:
+        await database.close()
+    return True
 
 
 async def _on_server(folder: Path, statement: str) -> int:
