@@ -354,6 +354,14 @@ ABOUT = json.dumps({"name": "../f.txt", "media_type": "text/plain", "text": "x"}
 PAGE = json.dumps({"name": "f.svg", "media_type": "image/svg+xml", "text": None}).encode()
 
 
+def test_chatgpts_export_comes_in_as_it_was_downloaded(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "in", "w") as archive:
+        archive.writestr("chat.html", "<html></html>")
+        archive.writestr("conversations.json", json.dumps(CHATGPT))
+    found = convert.convert(str(tmp_path / "in"), str(tmp_path), "10000000")
+    assert (found["format"], found["chats"], found["files"]) == ("ChatGPT", 1, 0)
+
+
 @pytest.mark.parametrize(
     ("archive", "error", "files"),
     [

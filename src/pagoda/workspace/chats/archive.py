@@ -21,6 +21,7 @@ from pagoda.workspace.files.extract import MEDIA_TYPES, MOST_CHARACTERS, picture
 from pagoda.workspace.files.worker_process import RefusedError
 
 CHATS = "chats.json"
+_CHATGPTS = "conversations.json"  #: where ChatGPT's export has its chats
 MOST_UNPACKED = 2_000_000_000  #: bytes of all files
 _ABOUT, _CONTENT = "files/{}/about.json", "files/{}/content"
 _MOST_ABOUT = 6 * MOST_CHARACTERS + 10_000  #: bytes; a character may take six of them in JSON
@@ -95,11 +96,12 @@ class Archive:
 
     def chats(self, most: int) -> bytes:
         with _opened(self._path) as archive:
-            if CHATS not in archive.namelist():
-                raise RefusedError(
-                    f"The archive holds no {CHATS}; it is not one of Pagoda's.", "import_unknown"
-                )
-            return _read(archive, CHATS, most)
+            names = archive.namelist()
+            found = next((name for name in (CHATS, _CHATGPTS) if name in names), None)
+            if found is None:
+                message = f"The archive holds no {CHATS}; it is not one of Pagoda's or ChatGPT's."
+                raise RefusedError(message, "import_unknown")
+            return _read(archive, found, most)
 
     def unpack(self, wanted: Collection[str], folder: Path, most: int) -> Iterator[dict[str, Any]]:
         """Writes the wanted files that it holds into the folder; what is told of each has its `id`, `place`

@@ -91,7 +91,7 @@ export const en = {
   'history.data.import.do': 'Import…',
 
   'history.import.title': 'Import chats',
-  'history.import.text': 'Pagoda’s own files (ZIP or JSON), Open WebUI’s export of chats (JSON) and ChatGPT’s export (conversations.json) are recognised by themselves.',
+  'history.import.text': 'Pagoda’s own files (ZIP or JSON), Open WebUI’s export of chats (JSON) and ChatGPT’s export (the ZIP file, or conversations.json in it) are recognised by themselves.',
   'history.import.drop': 'Drop a file here',
   'history.import.choose': 'Choose a file',
   'history.import.uploading': 'Uploading {name}',

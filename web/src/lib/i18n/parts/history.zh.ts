@@ -94,7 +94,7 @@ export const zh: Translation<typeof en> = {
   'history.data.import.do': '导入…',
 
   'history.import.title': '导入对话',
-  'history.import.text': '可自动识别 Pagoda 的文件（ZIP 或 JSON）、Open WebUI 导出的对话（JSON）以及 ChatGPT 的导出（conversations.json）。',
+  'history.import.text': '可自动识别 Pagoda 的文件（ZIP 或 JSON）、Open WebUI 导出的对话（JSON）以及 ChatGPT 的导出（ZIP 文件或其中的 conversations.json）。',
   'history.import.drop': '将文件拖到这里',
   'history.import.choose': '选择文件',
   'history.import.uploading': '正在上传 {name}',
