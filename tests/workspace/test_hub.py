@@ -318,6 +318,23 @@ def test_what_was_pulled_is_served_after_a_restart(tmp_path: Path, models_hub: F
         assert admin.state(f"{GGUF}:Q8_0") == "unloaded"
 
 
+def test_a_restored_backup_brings_its_own_list(admin: Administrator) -> None:
+    assert admin.pull(f"{GGUF}:Q8_0")["state"] == "done"
+    archive = admin.http.post("/api/admin/backup").content
+    assert admin.pull(CHAT)["state"] == "done"
+    admin.post("withdraw", model=f"{GGUF}:Q8_0").raise_for_status()
+    assert admin.served() == {"first": "loaded", CHAT: "unloaded"}
+    staged = admin.http.post("/api/admin/restore", content=archive).raise_for_status().json()
+    body = {"password": ADMIN["password"]}
+    admin.http.post(f"/api/admin/restore/{staged['id']}", json=body).raise_for_status()
+    again = Administrator(admin.server)
+    assert again.served() == {"first": "loaded", f"{GGUF}:Q8_0": "unloaded"}
+    assert again.state(CHAT) == "disk"
+    again.remove(CHAT).raise_for_status()
+    again.remove(f"{GGUF}:Q8_0").raise_for_status()
+    admin.http.cookies = again.http.cookies
+
+
 def test_loading_asks_before_it_unloads_another_and_refuses_what_never_fits(
     tmp_path: Path, models_hub: FakeHub
 ) -> None:

@@ -104,6 +104,9 @@ class PooledModels:
             raise ModelHubError(f"{offer.name} cannot be offered: {error}.") from error
         self._offers[offer.name] = offer
 
+    def offered(self) -> frozenset[str]:
+        return frozenset(self._offers)
+
     async def withdraw(self, name: str) -> None:
         model = self._served(name)
         if name not in self._offers:

@@ -46,6 +46,11 @@ class Hub:
             except ModelHubError as error:
                 _log.warning("%s is not served: %s", offer.name, error)
                 self._missing[offer.name] = str(error)
+        for name in self._models.offered() - self._offers.keys():  # before a backup was restored
+            try:
+                await self._models.withdraw(name)
+            except ModelHubError as error:
+                _log.warning("%s is still served: %s", name, error)
 
     async def stop(self) -> None:
         if self._models is not None:

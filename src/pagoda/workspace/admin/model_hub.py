@@ -143,6 +143,10 @@ class ModelHub(Protocol):
         """
         ...
 
+    def offered(self) -> frozenset[str]:
+        """The names of models that are served by `offer`."""
+        ...
+
     async def withdraw(self, name: str) -> None:
         """Serves a model no more that was offered; what runs on it ends first."""
         ...
