@@ -5,13 +5,19 @@ from __future__ import annotations
 import pytest
 from tests.browser.house import answers, ask, wait_for_answer, wait_for_words
 from tests.browser.pages import OpenPage
+from tests.browser.states import STATES, Seen
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="no browser test: the Python package playwright is not installed"
 )
 expect = playwright.expect
 
-WIDTHS = ((375, 740), (1024, 768), (1920, 1080))
+WIDTHS = ((375, 740), (768, 1024), (1920, 1080))
+WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+
+
+#: What is reached through the sidebar, which narrow windows have over the page.
+DRAWER = {name for name in STATES if name.startswith("account")} | {"prompts", "presets", "search"}
 
 
 @pytest.mark.parametrize(("width", "height"), WIDTHS)
@@ -25,8 +31,7 @@ def test_nothing_is_wider_than_the_window(
 
     def keep(what: str) -> None:
         watched.screenshot(name.format(what))
-        wider = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-        assert not page.evaluate(wider), f"{what} is wider than the window"
+        assert not page.evaluate(WIDER), f"{what} is wider than the window"
 
     keep("empty")
     ask(page, "Why is the sky blue?")
@@ -51,3 +56,54 @@ def test_nothing_is_wider_than_the_window(
     page.keyboard.press("Escape")
     page.locator("[aria-expanded]").and_(page.locator("header.bar .icon-button")).last.click()
     keep("panel")
+
+
+@pytest.mark.parametrize(("width", "height"), WIDTHS)
+@pytest.mark.parametrize(("locale", "theme"), [("en-US", "light"), ("zh-CN", "dark")])
+def test_no_page_and_no_dialog_is_wider_than_the_window(
+    at_home: OpenPage, width: int, height: int, locale: str, theme: str
+) -> None:
+    watched = at_home(width=width, height=height, locale=locale, theme=theme, provoked=True)
+    page = watched.page
+    ask(page, "Some formulas, please.")
+    expect(wait_for_answer(page).locator(".diagram img")).to_be_visible()
+    chat = page.url
+    wide = []
+    for name, show in STATES.items():
+        page.goto(chat)
+        expect(page.locator(".math.typeset").first).to_be_attached()
+        if width < 960 and name in DRAWER:
+            page.keyboard.press("Control+Shift+KeyS")
+        show(Seen(page, locale[:2]))
+        watched.screenshot(f"states-{name}-{theme}-{locale[:2]}-{width}")
+        wide += [name] if page.evaluate(WIDER) else []
+    assert wide == []
+
+
+def test_a_page_at_twice_its_size_is_whole(at_home: OpenPage) -> None:
+    """200 % on a window of 1,280 by 800 is one of 640 by 400."""
+    watched = at_home(width=640, height=400)
+    page = watched.page
+    ask(page, "Some formulas, please.")
+    wait_for_answer(page)
+    watched.screenshot("workspace-zoom-light-en-640")
+    assert not page.evaluate(WIDER)
+    expect(page.locator("#composer")).to_be_in_viewport()
+    expect(page.locator("article.answer footer").last).to_be_in_viewport()
+
+
+def test_a_chat_on_paper_is_what_was_said(at_home: OpenPage) -> None:
+    watched = at_home(theme="dark")
+    page = watched.page
+    ask(page, "Some formulas, please.")
+    expect(wait_for_answer(page).locator(".diagram img")).to_be_visible()
+    page.emulate_media(media="print")
+    watched.screenshot("workspace-print-dark-en-1280")
+    expect(page.locator("#composer")).to_be_hidden()
+    expect(page.locator("#sidebar")).to_be_hidden()
+    expect(page.locator("article footer").first).to_be_hidden()
+    # Nothing is left in a box that scrolls: paper has no bar.
+    height = page.evaluate("document.documentElement.scrollHeight")
+    answer = page.locator("article.answer").last.bounding_box() or {}
+    assert answer["y"] + answer["height"] <= height
+    assert page.locator("body").evaluate("element => getComputedStyle(element).color") == "rgb(24, 33, 30)"

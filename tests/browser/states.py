@@ -1,0 +1,141 @@
+"""What the workspace can show: each state with what a person does to see it, in either language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+WEB = Path(__file__).parents[2] / "web" / "src"
+SECTIONS = (
+    "users", "groups", "settings", "connections", "models", "functions", "live", "log", "usage", "audit",
+    "backup",
+)  # fmt: skip
+LEAVES = ("general", "profile", "chats", "sessions", "functions", "keys", "connections")
+
+
+@cache
+def sentences(language: str) -> dict[str, str]:
+    """The page's sentences by their keys: "en" or "zh"."""
+    texts = [
+        file.read_text("utf-8")
+        for file in [WEB / f"lib/i18n/{language}.ts", *(WEB / "lib/i18n/parts").glob(f"*.{language}.ts")]
+    ]
+    found = re.findall(r"^\s*'([\w.]+)':\s*'((?:[^'\\]|\\.)*)',", "\n".join(texts), re.MULTILINE)
+    return {key: text.replace("\\'", "'") for key, text in found}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A page, and what its controls are called in its language."""
+
+    page: Any
+    language: str
+
+    def say(self, key: str) -> str:
+        return sentences(self.language)[key]
+
+    def press(self, key: str) -> None:
+        self.page.get_by_role("button", name=self.say(key), exact=True).first.click()
+
+    def choose(self, menu: str, item: str) -> None:
+        """An entry of a menu, where it is there; its dialog is then open."""
+        self.press(menu)
+        self.page.get_by_role("menuitem", name=self.say(item), exact=True).locator("visible=true").click()
+
+    def dialog(self) -> None:
+        self.page.locator("dialog[open] :is(button, input)").first.wait_for()
+
+    def go(self, query: str) -> None:
+        self.page.goto(f"{self.page.url.split('?')[0]}?{query}")
+
+
+Show = Callable[[Seen], None]
+
+
+def _account(leaf: str) -> Show:
+    def show(seen: Seen) -> None:
+        seen.choose("account.open", "account.title")
+        seen.dialog()
+        seen.page.locator(f"#leaf-{leaf}").click()
+        seen.page.locator("#leaf > *").first.wait_for()
+
+    return show
+
+
+def _menu(menu: str, item: str) -> Show:
+    def show(seen: Seen) -> None:
+        seen.choose(menu, item)
+        seen.dialog()
+
+    return show
+
+
+def _section(section: str) -> Show:
+    def show(seen: Seen) -> None:
+        seen.go(f"admin={section}")
+        seen.page.locator("main h1").wait_for()
+        seen.page.locator("main").get_by_role("status").or_(seen.page.locator("main h1")).first.wait_for()
+
+    return show
+
+
+def _models(seen: Seen) -> None:
+    seen.page.get_by_test_id("models").click()
+
+
+def _shortcuts(seen: Seen) -> None:
+    seen.page.keyboard.press("Control+/")
+    seen.dialog()
+
+
+def _search(seen: Seen) -> None:
+    seen.press("history.search")
+    seen.dialog()
+    seen.page.keyboard.type("formulas")
+    seen.page.locator("dialog mark").first.wait_for()
+
+
+def _panel(seen: Seen) -> None:
+    seen.press("panel.open")
+    seen.page.locator("#parameters").wait_for()
+
+
+def _chat_menu(seen: Seen) -> None:
+    seen.press("history.options")
+    seen.page.get_by_role("menuitem").locator("visible=true").first.wait_for()
+
+
+def _gone(seen: Seen) -> None:
+    seen.go("chat=nothing")
+    seen.page.get_by_text(seen.say("chats.gone")).first.wait_for()
+
+
+def _editing(seen: Seen) -> None:
+    seen.page.locator("article.question").first.hover()
+    seen.press("message.edit")
+
+
+#: With an open chat that holds a rich answer. They come in any order: each begins anew.
+STATES: dict[str, Show] = {
+    "chat": lambda seen: None,
+    "editing": _editing,
+    "panel": _panel,
+    "models": _models,
+    "chat-menu": _chat_menu,
+    "search": _search,
+    "shortcuts": _shortcuts,
+    "gone": _gone,
+    **{f"account-{leaf}": _account(leaf) for leaf in LEAVES},
+    "prompts": _menu("account.open", "prompts.title"),
+    "presets": _menu("account.open", "account.presets"),
+    "move": _menu("history.options", "history.move"),
+    "tags": _menu("history.options", "history.tags"),
+    "share": _menu("history.options", "history.share"),
+    "export": _menu("history.options", "history.export"),
+    "delete": _menu("history.options", "chats.delete"),
+    **{f"admin-{section}": _section(section) for section in SECTIONS},
+}
