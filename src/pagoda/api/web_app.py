@@ -75,9 +75,7 @@ def static_file(name: str, content: bytes, *, immutable: bool = False) -> Static
         "Cache-Control": _IMMUTABLE if immutable else _REVALIDATE,
         "ETag": f'"{sha256(content).hexdigest()[:32]}"',
     }
-    if (
-        immutable
-    ):  # a frame without an origin asks for its scripts as any other site would; they are no secret
+    if immutable:  # a frame without an origin asks for its scripts as another site would; they are no secret
         headers["Access-Control-Allow-Origin"] = "*"
     return StaticFile(content, headers)
 
