@@ -177,7 +177,7 @@ async def test_the_browser_app_is_served_with_strict_headers(web_dir: Path) -> N
 
 async def test_the_frame_of_the_diagrams_may_write_styles_and_nothing_else(web_dir: Path) -> None:
     (web_dir / "diagram.html").write_text("<!doctype html>", "utf-8")
-    async with client_of(make_app(web_dir=web_dir)) as client:
+    async with client_of(page_app(web_dir)) as client:
         frame = await client.get("/diagram.html")
         script = await client.get("/assets/index-abc123.js")
     policy = frame.headers["content-security-policy"].split("; ")

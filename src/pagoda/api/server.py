@@ -91,16 +91,18 @@ async def _serve(
         await pool.shutdown()
         return 1
     take_forwarded_host(config)
+    ready = asyncio.create_task(pool.start(on_progress))
     try:
         for part in parts:
             await part.start()
     except ServerPartError as error:
         sys.stderr.write(f"pagoda: {error}\n")
+        ready.cancel()
+        await asyncio.gather(ready, return_exceptions=True)
         await pool.shutdown()
         return 1
     server = _Server(config, app.state.server, parts)
     # Requests that come while the model loads are answered (503), so the server runs from the start.
-    ready = asyncio.create_task(pool.start(on_progress))
     reporting = asyncio.create_task(log_throughput(pool, settings.stats_log_seconds))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
