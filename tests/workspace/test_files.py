@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.workspace.conftest import USER, House
+from tests.workspace.hostile_pdfs import HOSTILE
 
 from pagoda.workspace.errors import WorkspaceError
 from pagoda.workspace.files import extract as extraction
@@ -134,6 +135,15 @@ def test_what_cannot_be_read_has_a_reason(name: str, data: bytes, reason: str, t
         extraction.extract(str(path), name)
 
 
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_pdf_that_lies_is_refused_within_the_workers_limits(name: str, tmp_path: Path) -> None:
+    data, reason = HOSTILE[name]
+    (tmp_path / "file").write_bytes(data)
+    workers = Workers(30.0, 1 << 30, asyncio.Semaphore(1))
+    with pytest.raises(WorkspaceError, match=reason):
+        await workers.run("pagoda.workspace.files.extract", [str(tmp_path / "file"), "a.pdf"], "file")
+
+
 async def send(client: httpx.AsyncClient, name: str, data: bytes, **query: str) -> httpx.Response:
     return await client.post("/api/files", params=query, files={"file": (name, data, "text/html")})
 
@@ -169,9 +179,25 @@ async def test_bad_files_leave_nothing(house: House, tmp_path: Path) -> None:
             assert message.endswith(".")
             assert "\n" not in message
         assert list((tmp_path / "files").iterdir()) == []
+        assert (await send(ada, "a.txt", b"The next one is taken.")).status_code == 200
         assert (await ada.post("/api/files", data={"file": "text"})).status_code == 400
         broken = {"content-type": "multipart/form-data"}
         assert (await ada.post("/api/files", content=b"x", headers=broken)).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["page.html", "picture.svg", "<script>alert(1)</script>.txt"])
+async def test_scripts_in_files_and_their_names_are_data(name: str, house: House) -> None:
+    page = b"<html><svg onload='alert(1)'><script>alert(1)</script></svg></html>"
+    async with house.signed_in() as ada:
+        made = (await send(ada, name, page)).json()
+        assert made["media_type"] == "text/plain"  # whatever its sender said
+        assert not set(made["name"]) & set('<>"/')
+        headers = (await ada.get(f"/api/files/{made['id']}/content")).headers
+        assert headers["content-type"] == "application/octet-stream"
+        assert headers["content-disposition"].startswith("attachment; filename*=UTF-8''")
+        assert not set(headers["content-disposition"]) & set('<>"')
+        assert headers["content-security-policy"] == "default-src 'none'; sandbox"
+        assert headers["x-content-type-options"] == "nosniff"
 
 
 async def test_large_uploads_are_refused_before_they_have_come(house: House) -> None:

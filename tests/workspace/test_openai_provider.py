@@ -125,6 +125,34 @@ async def test_a_chunked_answer_that_breaks_off_is_told() -> None:
             await answer(server)
 
 
+async def test_what_never_ends_is_left() -> None:
+    async def for_ever(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        listing = asked.method == "GET"
+        kind = "application/json" if listing else "text/event-stream"
+        writer.write(head(kind))
+        piece = b'{"id": "m"},' * 100_000 if listing else delta(content="x" * 1_000_000)
+        writer.write(b'{"data": [' if listing else b"")
+        while not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+
+    async with foreign(for_ever) as server:
+        provider = OpenAIProvider("far", server.url, None, OPEN)
+        with pytest.raises(ProviderError, match="list of models does not end"):
+            await provider.list_models()
+        seen = 0
+
+        async def read() -> None:
+            nonlocal seen
+            async for _ in provider.chat({"model": "m", "messages": []}, Caller("ada")):
+                seen += 1
+
+        with pytest.raises(ProviderError, match="answer does not end"):
+            await read()
+        assert 0 < seen < 100
+        await provider.close()
+
+
 async def test_redirects_are_not_followed() -> None:
     async def away(_asked: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(head(status=302, Location="http://169.254.169.254/latest"))
