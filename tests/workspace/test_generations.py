@@ -158,6 +158,8 @@ async def test_a_preset_asks_its_base_with_its_own_settings(house: House) -> Non
         assert body["chat_template_kwargs"] == {"enable_thinking": False}
         shown = (await grace.get("/api/models")).json()["models"]
         assert [(each["id"], each["name"], each["preset"]) for each in shown][1:] == [(poet, "Poet", True)]
+        assert shown[1]["params"] == {"temperature": 0.7, "top_p": 0.9, "thinking": False}
+        assert "House rules." not in str(shown), "a system prompt is not for everybody"
         shared = await grace.patch(f"/api/presets/{poet}", json={"visibility": "everyone"})
         assert shared.status_code == 403
         nested = await grace.post("/api/presets", json={"base_id": poet, "name": "Twice"})

@@ -36,6 +36,7 @@ async def test_a_saved_setting_is_followed_at_once_and_after_a_restart(tmp_path:
             assert config["default_models"] == ["one", "two"]
             assert config["signup"] == "invitation"
             assert config["features"]["title_generation"] is True
+            assert config["limits"] == {"file_bytes": 50_000_000, "files": 20}
             shown = (await ada.get("/api/admin/settings")).json()["WEBUI_NAME"]
             assert shown == {
                 "value": "The Lab",

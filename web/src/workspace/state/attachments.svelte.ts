@@ -78,13 +78,6 @@ export class Attachments {
     );
   }
 
-  /** What a draft keeps. */
-  get kept(): KeptFile[] {
-    return this.ready.flatMap(({ file }) =>
-      file ? [{ id: file.id, name: file.name, media_type: file.media_type, size: file.size }] : [],
-    );
-  }
-
   /** Shows others: those of another draft. Uploads go on for nobody and end. */
   restore(files: readonly KeptFile[], model: string | undefined): void {
     for (const each of this.all) if (each.file === null) each.control.abort();
@@ -137,6 +130,10 @@ export class Attachments {
     this.told.onfault(error);
   }
 }
+
+/** What a draft keeps of them. */
+export const kept = (attachments: readonly Attachment[]): KeptFile[] =>
+  attachments.flatMap(({ file }) => (file ? [{ id: file.id, name: file.name, media_type: file.media_type, size: file.size }] : []));
 
 /** The names of those of the models that do not see pictures. */
 export const blind = (models: readonly (Model | null)[]): string[] =>

@@ -1,7 +1,7 @@
 /** The message that is being written in the open chat, and the one that waits for an answer to end. */
 
 import type { AskedPart } from '../api/types';
-import { Attachments, type Attachment } from './attachments.svelte';
+import { Attachments, kept, type Attachment } from './attachments.svelte';
 import type { Drafts } from './drafts';
 
 const KEEP_AFTER_MS = 300;
@@ -64,6 +64,13 @@ export class Writing {
     this.changed();
   }
 
+  /** Puts what waits back into the field. */
+  takeBack(): void {
+    const { queued } = this;
+    this.queued = null;
+    if (queued) this.putBack(queued);
+  }
+
   /** Gives up what is written and not sent, with its files. */
   clear(): void {
     for (const attachment of [...this.attachments.all, ...(this.queued?.files ?? [])]) this.attachments.remove(attachment);
@@ -90,8 +97,12 @@ export class Writing {
     return { text, files, parts };
   }
 
-  /** Puts a message back into the field, before what has been written meanwhile. */
-  putBack({ text, files }: Pick<Written, 'text' | 'files'>): void {
+  /** Puts a message back into the field of its chat, before what has been written meanwhile. */
+  putBack({ text, files }: Pick<Written, 'text' | 'files'>, chat = this.chat): void {
+    if (chat !== this.chat) {
+      this.drafts.write(chat ?? null, { text, files: kept(files) });
+      return;
+    }
     this.text = [text, this.text].filter((each) => each.trim() !== '').join('\n\n');
     const { attachments } = this;
     attachments.all = [...files, ...attachments.all];
@@ -110,8 +121,6 @@ export class Writing {
     if (!this.keeps || this.chat === undefined) return;
     const waiting = this.queued;
     const text = [waiting?.text ?? '', this.text].filter((each) => each !== '').join('\n\n');
-    const queuedFiles = (waiting?.files ?? []).flatMap(({ file }) => (file ? [file] : []));
-    const files = queuedFiles.map(({ id, name, media_type, size }) => ({ id, name, media_type, size }));
-    this.drafts.write(this.chat, { text, files: [...files, ...this.attachments.kept] });
+    this.drafts.write(this.chat, { text, files: kept([...(waiting?.files ?? []), ...this.attachments.all]) });
   }
 }

@@ -63,6 +63,8 @@ export const en = {
   'followUps.label': 'Questions that might come next',
   'completion.spoken': 'Suggestion: {words}. Tab takes it.',
 
+  'shortcuts.prompts': 'Use a prompt (in the message field)',
+
   'queue.label': 'Next:',
   'queue.add': 'Send after this answer',
   'queue.edit': 'Edit the waiting message',

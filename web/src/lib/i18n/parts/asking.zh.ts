@@ -66,6 +66,8 @@ export const zh: Translation<typeof en> = {
   'followUps.label': '接下来可以问',
   'completion.spoken': '建议：{words}。按 Tab 采用。',
 
+  'shortcuts.prompts': '使用提示词（在输入框中）',
+
   'queue.label': '接下来：',
   'queue.add': '回答结束后发送',
   'queue.edit': '编辑等待中的消息',
