@@ -16,7 +16,8 @@ export function linkOf(value: unknown): string | null {
 /** A status in words; `{{count}}` and `{{searchQuery}}` stand for what came with it. */
 export function wordsOf({ description, count, urls, query }: StatusPart): string {
   const number = count ?? (Array.isArray(urls) ? urls.length : '');
-  return description.replaceAll('{{count}}', String(number)).replaceAll('{{searchQuery}}', String(query ?? ''));
+  const values: Record<string, string> = { count: String(number), searchQuery: String(query ?? '') };
+  return description.replace(/\{\{(count|searchQuery)\}\}/g, (whole, name: string) => values[name] ?? whole);
 }
 
 export interface FileAddress {
