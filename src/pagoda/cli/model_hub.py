@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import shutil
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 from pagoda.api.errors import ApiError
 from pagoda.api.model_pool import ModelPool
 from pagoda.api.served_model import ServedModel
 from pagoda.cli.fits import Fits
+from pagoda.cli.hub_view import HubView, disk_free
 from pagoda.cli.pull_client import pull_apart, sentence
-from pagoda.engine.forecast import Forecast, ForecastError
-from pagoda.engine.memory import total_bytes
-from pagoda.hub import CATALOG, HubError, LocalModel, SilentProgress, models_dir, pagoda_home, resolve
-from pagoda.hub.hub_cache import cache_folder
+from pagoda.engine.forecast import ForecastError
+from pagoda.hub import HubError, LocalModel, SilentProgress, resolve
 from pagoda.hub.local import StoredModel, remove_stored, stored_models
 from pagoda.hub.resolve import pullable_name
 from pagoda.workspace.admin.model_hub import (
-    CatalogModel,
-    HubModel,
     HubOverview,
-    Memory,
     ModelHubError,
     Offer,
     PullNews,
@@ -46,30 +39,24 @@ class PooledModels:
         self._further = further
         self._offline = offline
         self._fits = Fits(pool)
+        self._view = HubView(pool, self._fits, further)
         self._offers: dict[str, Offer] = {}
         self._work: set[asyncio.Task[None]] = set()
 
     async def overview(self) -> HubOverview:
         stored = await asyncio.to_thread(stored_models)
         by_path = {str(model.path): model for model in stored}
-        served = self._pool.list()
-        models = [await self._shown(model, by_path.get(model.config.model_path)) for model in served]
-        paths = {model.config.model_path for model in served}
-        models += [await self._shown_stored(model) for model in stored if str(model.path) not in paths]
-        disk_free = _disk_free()
+        models, paths = [], set()
+        for model in self._pool.list():
+            path = model.config.model_path
+            paths.add(path)
+            found, offered = by_path.get(path), model.name in self._offers
+            models.append(await self._view.served(model, found, offered, self._kept(model, found)))
+        models += [await self._view.stored(each) for each in stored if str(each.path) not in paths]
+        free = disk_free()
         present = {model.id for model in stored if model.source == "catalog"}
-        catalog = [
-            CatalogModel(
-                name=entry.name,
-                description=entry.description,
-                licence=entry.licence,
-                size=entry.size,
-                present=entry.name in present,
-                fit=self._fits.judge_size(entry.size, None if entry.name in present else disk_free),
-            )
-            for entry in CATALOG
-        ]
-        return HubOverview(models, catalog, self._memory(disk_free), self._offline)
+        catalog = self._view.catalog(present, free)
+        return HubOverview(models, catalog, self._view.memory(free), self._offline)
 
     def plain_name(self, model: str, revision: str | None) -> tuple[str, str | None]:
         try:
@@ -80,9 +67,8 @@ class PooledModels:
             raise ModelHubError("The server was started with --offline, so nothing is fetched.")
         return found
 
-    async def pull(self, model: str, revision: str | None) -> AsyncGenerator[PullNews, None]:
-        async for news in pull_apart(model, revision):
-            yield news
+    def pull(self, model: str, revision: str | None) -> AsyncGenerator[PullNews, None]:
+        return pull_apart(model, revision)
 
     async def offer(self, offer: Offer, *, at_start: bool = False) -> None:
         found = await asyncio.to_thread(_resolve, offer)
@@ -182,71 +168,6 @@ class PooledModels:
         except TimeoutError as error:
             raise ModelHubError(f"Answers still run on {served.name}; try again later.") from error
 
-    async def _shown(self, model: ServedModel, stored: StoredModel | None) -> HubModel:
-        needs = await self._needs(model)
-        info = model.info
-        path = Path(model.config.lora or model.config.model_path)
-        return HubModel(
-            id=model.name,
-            reference=model.name if stored is None else stored.id,
-            revision=None if stored is None else stored.revision,
-            path=str(path),
-            source="given" if stored is None or model.parent is not None else stored.source,
-            format=_format(path),
-            size=None if stored is None or model.parent is not None else stored.size,
-            parameters=None if needs is None else needs.parameters,
-            architecture=None if needs is None else needs.architecture,
-            runner=None if needs is None else needs.runner,
-            context=model.max_model_len or (None if needs is None else needs.max_model_len),
-            state=_state(model),
-            needs=None if needs is None else needs.least_bytes,
-            held=model.committed_bytes if info is not None else 0,
-            fit=await self._fits.judge(model),
-            default=model is self._pool.default,
-            offered=model.name in self._offers,
-            parent=model.parent,
-            answering=model.leases,
-            error=model.failure if info is None else None,
-            kept=self._kept(model, stored),
-        )
-
-    async def _shown_stored(self, stored: StoredModel) -> HubModel:
-        model = self._further(LocalModel(stored.path, stored.id, stored.source), stored.id)
-        needs = await self._needs(model)
-        return HubModel(
-            id=stored.id,
-            reference=stored.reference,
-            revision=stored.revision,
-            path=str(stored.path),
-            source=stored.source,
-            format=_format(stored.path),
-            size=stored.size,
-            parameters=None if needs is None else needs.parameters,
-            architecture=None if needs is None else needs.architecture,
-            runner=None if needs is None else needs.runner,
-            context=None if needs is None else needs.max_model_len,
-            state="disk",
-            needs=None if needs is None else needs.least_bytes,
-            fit=await self._fits.judge(model),
-        )
-
-    async def _needs(self, model: ServedModel) -> Forecast | None:
-        try:
-            return await self._fits.needs(model.config)
-        except ForecastError:
-            return None  # its fit says why
-
-    def _memory(self, disk_free: int | None) -> Memory:
-        limits = self._pool.limits
-        return Memory(
-            total=total_bytes(),
-            available=self._pool.memory_left(),
-            used_by_models=sum(model.committed_bytes for model in self._pool.list()),
-            limit=limits.memory_bytes,
-            max_loaded=limits.max_loaded,
-            disk_free=disk_free,
-        )
-
     def _kept(self, model: ServedModel, stored: StoredModel | None) -> str | None:
         """Why its files are not removed; see _WHY_KEPT."""
         if model is self._pool.default:
@@ -322,23 +243,3 @@ def _resolve(offer: Offer) -> LocalModel:
         return resolve(offer.model, progress=SilentProgress(), offline=True, revision=offer.revision)
     except HubError as error:
         raise ModelHubError(sentence(str(error)), 404) from error
-
-
-def _state(model: ServedModel) -> str:
-    if model.leaving and model.residence == "loaded":
-        return "unloading"
-    return model.residence
-
-
-def _format(path: Path) -> str:
-    return "GGUF" if path.suffix.lower() == ".gguf" else "safetensors"
-
-
-def _disk_free() -> int | None:
-    """The least that is free where downloads go."""
-    free = []
-    for folder in (models_dir(pagoda_home()), cache_folder(os.environ)):
-        there = next((place for place in (folder, *folder.parents) if place.exists()), None)
-        if there is not None:
-            free.append(shutil.disk_usage(there).free)
-    return min(free, default=None)
