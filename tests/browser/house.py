@@ -64,7 +64,16 @@ flowchart LR
 
 مرحبا بالعالم
 """
+FOREIGN = """![a picture](https://example.org/x.png) and
+text <img src="https://example.org/y.png" onerror="alert(1)">
+
+<script>document.title = 'taken'</script>
+
+[a link](javascript:alert(1)) [another](https://example.org/page)
+"""
 REPLIES = [
+    Reply(when="elsewhere", text=FOREIGN),
+    Reply(when="breaks off", text=LONG, fault="raise", after=12),
     Reply(when="formulas", text=FORMULAS, step_ms=5),
     Reply(when="long", text=LONG, step_ms=10),
     Reply(when="endless", text="again ", repeat=True, step_ms=30),
