@@ -48,7 +48,7 @@ export const en = {
   'live.now': 'now',
 
   log: 'Log',
-  'log.text': 'The last lines of the server and its engines. Keys and passwords are taken out, and what people write is never in it.',
+  'log.text': 'The last lines of the server and its engines. Keys and passwords are taken out; what people write is in it only where a function prints it.',
   'log.level': 'From',
   'log.level.DEBUG': 'Everything',
   'log.level.INFO': 'Information',

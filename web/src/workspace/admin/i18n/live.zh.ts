@@ -49,7 +49,7 @@ export const zh: Translation<typeof en> = {
   'live.now': '现在',
 
   log: '日志',
-  'log.text': '服务器及其引擎最近的日志。密钥和密码已隐去，用户所写的内容不会出现在这里。',
+  'log.text': '服务器及其引擎最近的日志。密钥和密码已隐去，用户所写的内容只有在函数打印时才会出现在这里。',
   'log.level': '级别',
   'log.level.DEBUG': '全部',
   'log.level.INFO': '信息及以上',
