@@ -8,8 +8,7 @@ import os
 import re
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 from pydantic import BaseModel
 from tests.helpers.models import tiny_gguf
 from tests.helpers.servers import Server, start_server
+from tests.helpers.waiting import until
 
 from pagoda.api.protocol.chat import ChatCompletion, ChatCompletionChunk
 from pagoda.api.protocol.common import ErrorResponse
@@ -48,15 +48,6 @@ def events(response: httpx.Response) -> list[Any]:
 def exact(model: type[BaseModel], content: Any) -> None:
     """`content` is what the documented type says, with no field at any depth that it does not list."""
     assert model.model_validate(content).model_dump(mode="json", exclude_unset=True) == content
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return condition()
 
 
 def gauge(http: httpx.Client, name: str) -> float:

@@ -6,17 +6,29 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from pagoda.api.hooks import Guest
 from pagoda.api.model_metrics import ModelMetrics
 from pagoda.engine.outputs import RequestMetrics, RequestOutput
 from pagoda.engine.params import SamplingParams
 
 
 class Account:
-    """The bill of one HTTP request, which may hold several prompts with n answers each."""
+    """The bill of one HTTP request, which may hold several prompts with n answers each.
+
+    model: its name, for the record of `guest`, whose request it is.
+    """
 
     def __init__(
-        self, metrics: ModelMetrics, prompts: Sequence[Sequence[int]], params: SamplingParams
+        self,
+        metrics: ModelMetrics,
+        prompts: Sequence[Sequence[int]],
+        params: SamplingParams,
+        *,
+        model: str = "",
+        guest: Guest | None = None,
     ) -> None:
+        self.model = model
+        self._guest = guest
         self.prompt_tokens = sum(len(prompt) for prompt in prompts)
         self.completion_tokens = 0
         self.reasoning_tokens: int | None = None  #: of completion_tokens; None where there is no reasoning
@@ -47,7 +59,9 @@ class Account:
             account.reasons = [answer.finish_reason or "abort" for answer in output.outputs]
 
     def close(self) -> None:
-        """Enters the request into /metrics: what is not finished now was given up. May be called twice."""
+        """Enters the request into /metrics and the record of whose it is: what is not finished now was given
+        up. May be called twice.
+        """
         if self._closed:
             return
         self._closed = True
@@ -63,6 +77,8 @@ class Account:
                 times=account.times,
                 params=self._params,
             )
+        if self._guest is not None:
+            self._guest.used(self.model, self.usage(), self.response_metrics() or {})
 
     def usage(self) -> dict[str, Any]:
         """OpenAI's `usage` so far."""

@@ -14,6 +14,7 @@ from pagoda.api.chat_pieces import ChatAnswer, ChatPiece, CollectedAnswer, joine
 from pagoda.api.engine_errors import as_api_error, released_on_failure
 from pagoda.api.errors import bad_request
 from pagoda.api.generation import Outputs, start
+from pagoda.api.guests import guest_of
 from pagoda.api.hooked_pieces import passed
 from pagoda.api.hooks import ChatHook
 from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
@@ -238,7 +239,13 @@ async def _prepare(
         prompt_token_ids=token_ids,
         prompt_text=prompt.text,
         params=params,
-        account=Account(lease.model.metrics, [token_ids], params),
+        account=Account(
+            lease.model.metrics,
+            [token_ids],
+            params,
+            model=lease.model.name,
+            guest=await guest_of(state, headers),
+        ),
         lease=lease,
         outputs=outputs,
         formatter=_formatter(llm, settings, request, params),

@@ -13,6 +13,7 @@ from pagoda.api.accounting import Account
 from pagoda.api.engine_errors import released_on_failure
 from pagoda.api.errors import bad_request
 from pagoda.api.generation import Outputs, start
+from pagoda.api.guests import admitted
 from pagoda.api.logprobs import LogprobFormatter, Position, prompt_logprobs
 from pagoda.api.model_pool import Lease
 from pagoda.api.prompts import encode_text
@@ -152,6 +153,7 @@ async def prepare_completion(
 async def _prepare(
     state: ServerState, lease: Lease, headers: Mapping[str, str], request: CompletionRequest
 ) -> CompletionRun:
+    guest = await admitted(state, headers, request.model)
     check_unsupported(request)
     llm, settings = lease.llm, state.settings
     if llm.info.runner == "pooling":
@@ -180,7 +182,7 @@ async def _prepare(
         params=params,
         prompts=prompts,
         outputs=start(llm, token_ids, params, request, identity, stream=bool(request.stream)),
-        account=Account(lease.model.metrics, token_ids, params),
+        account=Account(lease.model.metrics, token_ids, params, model=lease.model.name, guest=guest),
         formatter=_formatter(llm, settings, request, params),
         lease=lease,
     )

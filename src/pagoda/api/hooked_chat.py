@@ -16,7 +16,8 @@ from pagoda.api.body import describe
 from pagoda.api.chat_events import ChatEvents
 from pagoda.api.chat_run import ChatRun
 from pagoda.api.errors import ApiError, bad_request
-from pagoda.api.hooks import ChatHook, HookError, key_of
+from pagoda.api.guests import admitted, guest_of
+from pagoda.api.hooks import ChatHook, Guest, HookError, key_of
 from pagoda.api.protocol.chat import ChatCompletionRequest
 from pagoda.api.responses import FINGERPRINT, response_id
 from pagoda.api.sse import DONE, event
@@ -31,13 +32,14 @@ class HookedChat:
     """A chat that a hook takes part in.
 
     request: as the hook leaves it. name: of the model that was asked for. elsewhere: it is not
-    for a model of this API's; the hook answers it.
+    for a model of this API's; the hook answers it. guest: whose it is.
     """
 
     request: ChatCompletionRequest
     hook: ChatHook
     name: str
     elsewhere: bool
+    guest: Guest | None
 
     def here(self) -> ChatCompletionRequest:
         """The request, for APIs that hooks cannot answer. Raises ApiError."""
@@ -51,7 +53,7 @@ class HookedChat:
         all at once.
         """
         run.hook, run.is_whole = self.hook, whole
-        run.model = self.name
+        run.model = run.account.model = self.name
 
 
 async def hooked(
@@ -61,7 +63,9 @@ async def hooked(
     if state.hooks is None:
         return None
     name = request.model or state.models.default.name
-    hook = await state.hooks.begin(key_of(headers), name, served=_is_served(state, name))
+    served = _is_served(state, name)
+    guest = await (admitted(state, headers, name) if served else guest_of(state, headers))
+    hook = await state.hooks.begin(key_of(headers), name, served=served)
     if hook is None:
         return None
     try:
@@ -74,7 +78,7 @@ async def hooked(
     except ValidationError as error:
         message, param = describe(error)
         raise bad_request(message, param) from error
-    return HookedChat(changed, hook, name, not _is_served(state, changed.model or name))
+    return HookedChat(changed, hook, name, not _is_served(state, changed.model or name), guest)
 
 
 async def filtered(events: ChatEvents, hook: ChatHook) -> AsyncGenerator[bytes, None]:
@@ -166,6 +170,9 @@ class AnsweredChat:
                         yield {"choices": chunk["choices"]}
         except HookError as error:
             raise ApiError(error.status, str(error)) from error
+        finally:
+            if self._chat.guest is not None:
+                self._chat.guest.used(self._chat.name, self._counts() or {}, self._metrics or {})
 
     @property
     def _asked(self) -> str:

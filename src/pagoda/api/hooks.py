@@ -38,6 +38,18 @@ class ChatHook(Protocol):
         ...
 
 
+class Guest(Protocol):
+    """Somebody with a personal key, for one request."""
+
+    async def check(self, model: str) -> None:
+        """Raises HookError for a model that is not theirs to use."""
+        ...
+
+    def used(self, model: str, usage: Mapping[str, Any], timing: Mapping[str, float | None]) -> None:
+        """Counts a request that has ended. timing: seconds, such as `time_to_first_token`."""
+        ...
+
+
 class RequestHooks(Protocol):
     """Decides, request by request, whether anything takes part."""
 
@@ -45,6 +57,10 @@ class RequestHooks(Protocol):
         """key: the bearer key, "" for none. served: whether this API serves a model of that name. None where
         nothing takes part: the request goes its usual way.
         """
+        ...
+
+    async def guest(self, key: str) -> Guest | None:
+        """Whose personal key it is; None for any other key, at no cost."""
         ...
 
     async def models(self, key: str) -> Sequence[Mapping[str, Any]]:

@@ -12,6 +12,8 @@ from fastapi import Request, Response
 
 from pagoda.api.body import read_body
 from pagoda.api.errors import bad_request
+from pagoda.api.guests import admitted
+from pagoda.api.hooks import Guest
 from pagoda.api.model_pool import Lease
 from pagoda.api.protocol.pooling import MAX_INPUTS, CohereEmbedRequest, Inputs, PoolingFields
 from pagoda.api.responses import whole_response
@@ -38,8 +40,20 @@ async def answer(http: Request, kind: type[Body], make: Answer[Body]) -> Respons
     state = state_of(http)
     state.check_serving()
     body = await read_body(http, kind, state.settings.max_body_bytes)
+    guest = await admitted(state, http.headers, body.model)
     lease = await state.lease(body.model)
-    return await whole_response(http, state, make(http, lease, body), lease.release)
+    made = make(http, lease, body)
+    if guest is not None:
+        made = _counted(made, guest, lease.model.name)
+    return await whole_response(http, state, made, lease.release)
+
+
+async def _counted(made: Coroutine[Any, Any, dict[str, Any]], guest: Guest, model: str) -> dict[str, Any]:
+    answered = await made
+    usage = answered.get("usage") or {}
+    billed = (answered.get("meta") or {}).get("billed_units") or {}  # as Cohere says it
+    guest.used(model, {"prompt_tokens": usage.get("prompt_tokens", billed.get("input_tokens"))}, {})
+    return answered
 
 
 def require_pooling(lease: Lease, api: str) -> PoolingInfo:

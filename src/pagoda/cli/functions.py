@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from pagoda.api.hooks import ChatHook, HookError
+from pagoda.api.hooks import ChatHook, Guest, HookError
 from pagoda.api.model_pool import ModelPool
 from pagoda.text.tokenizer import Tokenizer
 from pagoda.workspace.functions.api import ApiFunctions, HookedRequest
+from pagoda.workspace.generation.api_usage import ApiGuest, ApiGuests
 from pagoda.workspace.providers.base import ProviderError
 
 
@@ -38,10 +39,15 @@ class ServedTokens:
 
 
 class HttpFunctions:
-    """Functions, and the workspace's own models, on /v1, as the API's `RequestHooks`."""
+    """Functions, the workspace's own models and its users' keys on /v1, as the API's `RequestHooks`."""
 
-    def __init__(self, functions: ApiFunctions) -> None:
+    def __init__(self, functions: ApiFunctions, guests: ApiGuests) -> None:
         self._functions = functions
+        self._guests = guests
+
+    async def guest(self, key: str) -> Guest | None:
+        found = await self._guests.find(key)
+        return None if found is None else _Guest(found)
 
     async def begin(self, key: str, model: str, *, served: bool) -> ChatHook | None:
         found = await self._functions.begin(key, model, served=served)
@@ -49,6 +55,20 @@ class HttpFunctions:
 
     async def models(self, key: str) -> Sequence[Mapping[str, Any]]:
         return await self._functions.models(key)
+
+
+class _Guest:
+    def __init__(self, guest: ApiGuest) -> None:
+        self._guest = guest
+
+    async def check(self, model: str) -> None:
+        try:
+            await self._guest.check(model)
+        except ProviderError as error:
+            raise HookError(str(error), error.status) from error
+
+    def used(self, model: str, usage: Mapping[str, Any], timing: Mapping[str, float | None]) -> None:
+        self._guest.used(model, usage, timing)
 
 
 class _Hook:

@@ -77,7 +77,7 @@ class WorkspacePart:
 
         def use(workspace: Workspace) -> None:
             self._workspace = workspace
-            app.state.server.hooks = HttpFunctions(workspace.functions.api)
+            app.state.server.hooks = HttpFunctions(workspace.functions.api, workspace.guests)
 
         use(self._workspace)
         self._workspace.replaced = use

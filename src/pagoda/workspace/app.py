@@ -36,6 +36,7 @@ from pagoda.workspace.files.service import Files
 from pagoda.workspace.files.unused import UnusedFiles
 from pagoda.workspace.functions.assembly import Functions
 from pagoda.workspace.functions.context import TokenCounter
+from pagoda.workspace.generation.api_usage import ApiGuests
 from pagoda.workspace.generation.service import Generations
 from pagoda.workspace.generation.tabs import Tabs
 from pagoda.workspace.generation.tasks import Tasks
@@ -170,6 +171,7 @@ class Workspace:
             execute=lambda: self.settings.functions_execute,
         )
         self.functions.install(self.generations)
+        self.guests = ApiGuests(self.database, self.providers, self.accounts.by_key)
         self.live = Live(stats, self.generations.everyones, self.database)
         self.log = log
         self.draining = asyncio.Event()
@@ -214,6 +216,7 @@ class Workspace:
         await self.imports.stop()
         await self.housekeeping.stop()
         await self.tasks.stop()
+        await self.guests.stop()
         await self.connections.stop()
         await self.functions.stop()
         await self.database.close()

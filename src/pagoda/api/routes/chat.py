@@ -12,6 +12,7 @@ from pagoda.api.body import read_body
 from pagoda.api.chat_events import ChatEvents
 from pagoda.api.chat_run import ChatAnswer, ChatRun, prepare_chat
 from pagoda.api.errors import bad_request
+from pagoda.api.guests import admitted
 from pagoda.api.hooked_chat import AnsweredChat, filtered, hooked
 from pagoda.api.openapi import documented
 from pagoda.api.protocol.chat import BatchChatRequest, ChatCompletion, ChatCompletionRequest
@@ -66,6 +67,7 @@ async def create_chat_batch(http: Request) -> Response:
         raise bad_request("A batch of chats is answered whole, with one answer to each.", field)
     if not 0 < len(batch.messages) <= MAX_BATCH:
         raise bad_request(f"messages must hold 1 to {MAX_BATCH} conversations.", "messages")
+    await admitted(state, http.headers, batch.model)
     shared = batch.model_dump(exclude={"messages"}, exclude_unset=True)
     runs: list[ChatRun] = []
 

@@ -18,6 +18,7 @@ from pagoda.api.completion_run import prepare_completion
 from pagoda.api.engine_errors import released_on_failure
 from pagoda.api.errors import bad_request, json_response
 from pagoda.api.generation import Outputs, start
+from pagoda.api.guests import admitted
 from pagoda.api.logprobs import LogprobFormatter, prompt_logprobs
 from pagoda.api.model_pool import Lease
 from pagoda.api.openapi import documented
@@ -132,6 +133,7 @@ async def _prepare(state: ServerState, lease: Lease, http: Request, request: Gen
     llm, settings = lease.llm, state.settings
     if llm.info.runner == "pooling":
         raise bad_request(f"The model `{lease.name}` does not generate text", "model")
+    guest = await admitted(state, http.headers, request.model)
     params = _params(request)
     check_logprobs(params, settings.max_logprobs, vocab_size=llm.info.vocab_size)
     if params.structured_outputs is not None:
@@ -143,7 +145,7 @@ async def _prepare(state: ServerState, lease: Lease, http: Request, request: Gen
     formatter = None
     if params.wants_logprobs:
         formatter = LogprobFormatter(llm.tokenizer, params.logprobs or 0, listed=params.logprob_token_ids)
-    account = Account(lease.model.metrics, [request.token_ids], params)
+    account = Account(lease.model.metrics, [request.token_ids], params, model=lease.model.name, guest=guest)
     return _Run(request, identity, outputs, account, lease, formatter)
 
 
