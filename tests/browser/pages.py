@@ -13,7 +13,7 @@ ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "browser"
 
 #: The browser writes a line for every response that is not a success; some tests provoke such responses.
 PROVOKED = re.compile(
-    r"Failed to load resource: the server responded with a status of (400|401|403|404|409|422|503)"
+    r"Failed to load resource: the server responded with a status of (400|401|403|404|409|422|429|503)"
 )
 
 

@@ -272,6 +272,39 @@ def test_a_temporary_chat_leaves_nothing(at_home: OpenPage, house_url: str) -> N
         assert client.get(f"api/files/{secret}").status_code == 404
 
 
+def test_a_first_question_that_is_refused_leaves_no_chat(at_home: OpenPage, house_url: str) -> None:
+    watched = at_home(provoked=True)
+    page = watched.page
+    ask(page, "Something endless.")
+    wait_for_words(page, 20)
+    with administrator(house_url) as client:
+        path = "api/admin/settings"
+        client.patch(path, json={"PAGODA_MAX_ANSWERS_AT_ONCE": 1}).raise_for_status()
+        try:
+            before = client.get("api/chats").json()["chats"]
+            page.get_by_role("button", name="New chat").first.click()
+            expect(page.locator("article.question")).to_have_count(0)
+            page.locator("input[type=file]").set_input_files([file("kept.txt", "text/plain", b"words")])
+            files = page.get_by_role("list", name="Files")
+            expect(files).to_contain_text("tokens")
+            with page.expect_response(lambda each: each.request.method == "DELETE"):
+                ask(page, "Why is the sky blue, at last?")
+            expect(page.get_by_role("alert")).to_contain_text("Answers written for you at once: at most 1.")
+            expect(page.locator("#composer")).to_have_value("Why is the sky blue, at last?")
+            expect(files).to_contain_text("kept.txt")
+            assert [each["id"] for each in client.get("api/chats").json()["chats"]] == [
+                each["id"] for each in before
+            ]
+            listed = page.get_by_role("navigation").get_by_role("link")
+            expect(listed.filter(has_text="endless")).to_have_count(1)
+            expect(listed.filter(has_text="New chat")).to_have_count(0)
+        finally:
+            client.patch(path, json={"PAGODA_MAX_ANSWERS_AT_ONCE": None}).raise_for_status()
+    page.locator("#composer").press("Enter")
+    wait_for_answer(page)
+    expect(page.get_by_role("link", name="Download kept.txt")).to_be_visible()
+
+
 def test_a_message_waits_for_the_answer_and_can_be_taken_back(at_home: OpenPage) -> None:
     watched = at_home()
     page = watched.page

@@ -33,6 +33,8 @@ class Room:
                 f"At most {answers} written for you at once. Ask again when there is room.",
                 kind="rate_limit",
                 param="models",
+                code="most_answers",
+                values={"count": most},
             )
         self._starting[user_id] += asked
         try:

@@ -129,12 +129,17 @@ export class Talk {
   async ask(parts: AskedPart[], models: string[], params: Params, parent?: string | null): Promise<Chat | null> {
     this.sending = textOf({ parts }) || parts.flatMap((part) => ('name' in part && part.name) || []).join(', ');
     this.stopping = false;
+    let begun: Chat | null = null;
     try {
-      const chat = this.temporary ? null : (this.chat ?? (await this.create(models, params)));
-      if (chat && this.chat?.id !== chat.id) this.source = new StoredChat(chat.id);
+      if (!this.temporary && !this.chat) begun = await this.create(models, params);
+      const chat = this.temporary ? null : (this.chat ?? begun);
+      if (begun) this.source = new StoredChat(begun.id);
       const after = parent === undefined ? (this.branch.at(-1)?.id ?? null) : parent;
       await this.generate(chat, { parent_id: after, parts, models, params });
       return chat;
+    } catch (error) {
+      if (begun && isRefusal(error)) await this.takeAway(begun.id);
+      throw error;
     } finally {
       this.sending = null;
     }
@@ -232,6 +237,15 @@ export class Talk {
   private create(models: string[], params: Params): Promise<Chat> {
     const filter_ids = this.told.filters();
     return api.createChat({ models, params, filter_ids, ...(this.folder === null ? {} : { folder_id: this.folder }) });
+  }
+
+  /** A chat whose first question was refused was never begun. */
+  private async takeAway(chat: string): Promise<void> {
+    try {
+      await api.deleteChat(chat);
+    } catch (error) {
+      console.info('Pagoda: an empty chat was not taken away.', error); // the reader hears of the refusal itself
+    }
   }
 
   private async goOnFrom(leaf: string): Promise<void> {
@@ -339,6 +353,11 @@ export class Talk {
       console.info('Pagoda: the chat was not read again.', error.status);
     }
   }
+}
+
+/** Whether the server took nothing of a question. After other errors it may be answering all the same. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof ApiError && ((error.status >= 400 && error.status < 500) || error.status === 503);
 }
 
 function groupByMessage<Item extends { message: string }>(items: readonly Item[]): Map<string, Item[]> {

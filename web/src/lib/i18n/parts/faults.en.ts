@@ -11,6 +11,7 @@ export const en = {
   'failure.no_model': 'This model is not here any more, or is not meant for your account.',
 
   'said.most_files': 'Attach at most {count} files to a question.',
+  'said.most_answers': 'Answers written for you at once: at most {count}. Ask again when one has ended.',
   'said.no_vision': '{model} does not see pictures. Choose a model that does, or leave the picture out.',
   'said.file_empty': 'This file is empty.',
   'said.file_kind': 'This file is neither text nor a PDF, a DOCX or a picture.',

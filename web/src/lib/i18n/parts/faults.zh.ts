@@ -14,6 +14,7 @@ export const zh: Translation<typeof en> = {
   'failure.no_model': '此模型已不存在，或未向你的账号开放。',
 
   'said.most_files': '一个问题最多附带 {count} 个文件。',
+  'said.most_answers': '同时为您生成的回答最多 {count} 个。请等其中一个结束后再提问。',
   'said.no_vision': '{model} 无法识别图片。请换一个支持图片的模型，或去掉图片。',
   'said.file_empty': '此文件是空的。',
   'said.file_kind': '此文件不是文本、PDF、DOCX 或图片。',
