@@ -7,7 +7,17 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import limits, memory, sections, server, serving, warm_start, workspace, workspace_streams
+from benchmarks import (
+    chat_opening,
+    limits,
+    memory,
+    sections,
+    server,
+    serving,
+    warm_start,
+    workspace,
+    workspace_streams,
+)
 from benchmarks.client import WorkerError, llamacpp_worker, pagoda_worker
 from benchmarks.cost import CostModel
 from benchmarks.peers import Runs, time_in_turn
@@ -57,7 +67,7 @@ def _run(arguments: argparse.Namespace) -> None:
     sections.add_machine(report, model, threads)
     ceiling = limits.measure(arguments.limit_seconds, threads)
     if "start" in arguments.parts:
-        sections.add_warm_start(report, [warm_start.measure(model, threads) for _ in range(_STARTS)])
+        sections.add_warm_start(report, warm_start.measure(model, threads, _STARTS))
     if "memory" in arguments.parts:
         sections.add_memory(report, memory.measure(model, costs, threads))
     if "server" in arguments.parts:
@@ -69,6 +79,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if "workspace" in arguments.parts:
         workspace.add_section(report, workspace.measure())
         workspace_streams.add_section(report, workspace_streams.measure())
+        chat_opening.add_section(report, chat_opening.measure())
     runs, peer = _time_all(arguments, model, threads) if "speed" in arguments.parts else ([], None)
     # Looked at again: on a machine that others use too, the higher figure is nearer to the limit.
     ceiling = limits.better(ceiling, limits.measure(arguments.limit_seconds, threads))

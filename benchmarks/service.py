@@ -24,12 +24,20 @@ class ServiceError(RuntimeError):
 
 
 class Service:
-    """The service on a free port, with a data folder of its own, from the moment of its start.
+    """The service on a free port, from the moment of its start.
 
-    started is when its process was made, on time.monotonic. arguments: more flags of `pagoda serve`.
+    started is when its process was made, on time.monotonic. arguments: more flags of `pagoda serve`. home:
+    its data folder; without one it gets one of its own, where everything has yet to be made.
     """
 
-    def __init__(self, model: Path, threads: int | None = None, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        model: Path,
+        threads: int | None = None,
+        arguments: Sequence[str] = (),
+        *,
+        home: str | None = None,
+    ) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="pagoda-bench-")
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed on exit
         self.port = free_port()
@@ -38,7 +46,7 @@ class Service:
         if threads:
             command += ["--threads", str(threads)]
         command += arguments
-        environment = {**os.environ, "PAGODA_HOME": self._home.name}
+        environment = {**os.environ, "PAGODA_HOME": home or self._home.name}
         self.started = time.monotonic()
         self._process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
 
