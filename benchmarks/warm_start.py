@@ -1,8 +1,8 @@
 """Warm start: from making the process of `pagoda serve` to the first token of a streamed answer.
 
 The client asks at once and again until it is let in, so what it sees is all a user waits: interpreter,
-imports, weights, database, web server, tokenizer, prompt and first token. The model file is in the page cache,
-Python's files are compiled and the workspace has its database, as after any first use.
+imports, weights, database, web server, tokenizer, prompt and first token. The model file is in the page
+cache, Python's files are compiled and the workspace has its database, as after any first use.
 """
 
 from __future__ import annotations
