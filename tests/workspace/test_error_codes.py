@@ -12,7 +12,8 @@ from pagoda.workspace.errors import WorkspaceError, not_found
 
 ROOT = Path(__file__).parents[2]
 SENTENCES = ROOT / "web" / "src" / "lib" / "i18n" / "parts"
-ERRORS = {"WorkspaceError", "ProviderError", "RefusedError"}
+ERRORS = {"WorkspaceError", "ProviderError", "RefusedError", "ModelHubError", "HubError", "DiskFullError"}
+SOURCES = ("workspace", "hub", "cli")
 
 
 def named(call: ast.Call) -> str | None:
@@ -27,7 +28,8 @@ def named(call: ast.Call) -> str | None:
 
 def codes() -> set[str]:
     found = set()
-    for file in (ROOT / "src" / "pagoda" / "workspace").rglob("*.py"):
+    files = [file for folder in SOURCES for file in sorted((ROOT / "src" / "pagoda" / folder).rglob("*.py"))]
+    for file in files:
         calls = (node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call))
         found.update(code for call in calls if (code := named(call)) is not None)
     return found

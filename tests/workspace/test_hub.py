@@ -224,19 +224,20 @@ def test_a_cancelled_download_is_gone_on_with(admin: Administrator, models_hub: 
 
 
 @pytest.mark.parametrize(
-    ("model", "words"),
+    ("model", "words", "code"),
     [
-        ("nobody/nothing", "has no model nobody/nothing"),
-        ("tiny/gated", "accept its terms"),
-        (GGUF, "name one, such as tiny/gguf:Q8_0"),
-        (f"{CHAT}:Q4_0", "no GGUF files"),
+        ("nobody/nothing", "has no model nobody/nothing", "hub_unknown"),
+        ("tiny/gated", "accept its terms", "hub_gated"),
+        (GGUF, "name one, such as tiny/gguf:Q8_0", "hub_which_file"),
+        (f"{CHAT}:Q4_0", "no GGUF files", "hub_no_file"),
     ],
 )
-def test_what_the_hub_does_not_have(admin: Administrator, model: str, words: str) -> None:
+def test_what_the_hub_does_not_have(admin: Administrator, model: str, words: str, code: str) -> None:
     failed = admin.pull(model)
     assert failed["state"] == "failed"
     assert words in failed["error"]
     assert "\n" not in failed["error"]
+    assert (failed["code"], failed["values"]["model"]) == (code, model.partition(":")[0])
 
 
 def test_a_model_that_cannot_be_served_says_so(admin: Administrator) -> None:
@@ -313,6 +314,7 @@ def test_what_was_pulled_is_served_after_a_restart(tmp_path: Path, models_hub: F
         lost = admin.wait(CHAT, "missing") if admin.state(CHAT) != "missing" else admin.model(CHAT)
         assert lost is not None
         assert "not whole on this disk" in lost["error"]
+        assert (lost["code"], lost["values"]) == ("hub_not_whole", {"model": lost["id"].partition(":")[0]})
         assert admin.post("withdraw", model=CHAT).status_code == 200
         assert admin.state(CHAT) is None
         assert admin.state(f"{GGUF}:Q8_0") == "unloaded"

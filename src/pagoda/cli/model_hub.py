@@ -62,9 +62,11 @@ class PooledModels:
         try:
             found = pullable_name(model, revision)
         except HubError as error:
-            raise ModelHubError(sentence(str(error)), 400) from error
+            raise _told(error, 400) from error
         if self._offline:
-            raise ModelHubError("The server was started with --offline, so nothing is fetched.")
+            raise ModelHubError(
+                "The server was started with --offline, so nothing is fetched.", code="hub_offline"
+            )
         return found
 
     def pull(self, model: str, revision: str | None) -> AsyncGenerator[PullNews, None]:
@@ -82,12 +84,20 @@ class PooledModels:
             try:
                 await self._fits.needs(model.config)
             except ForecastError as error:
-                raise ModelHubError(f"{offer.name} is here and cannot be served: {error}") from error
+                raise ModelHubError(
+                    f"{offer.name} is here and cannot be served: {error}",
+                    code="hub_not_served",
+                    values={"model": offer.name, "reason": str(error)},
+                ) from error
             await self._pool.prepare(model)
         try:
             self._pool.add(model)
         except ValueError as error:
-            raise ModelHubError(f"{offer.name} cannot be offered: {error}.") from error
+            raise ModelHubError(
+                f"{offer.name} cannot be offered: {error}.",
+                code="hub_not_served",
+                values={"model": offer.name, "reason": str(error)},
+            ) from error
         self._offers[offer.name] = offer
 
     def offered(self) -> frozenset[str]:
@@ -96,7 +106,11 @@ class PooledModels:
     async def withdraw(self, name: str) -> None:
         model = self._served(name)
         if name not in self._offers:
-            raise ModelHubError(f"{name} is served by the command line; leave it out there.")
+            raise ModelHubError(
+                f"{name} is served by the command line; leave it out there.",
+                code="hub_command_line",
+                values={"model": name},
+            )
         self._check_no_adapters(model)
         self._pool.remove(name)
         del self._offers[name]
@@ -112,13 +126,17 @@ class PooledModels:
                     offer = Offer(stored.reference, stored.path.stem, None)
                 served = self._further(await asyncio.to_thread(_resolve, offer), offer.name)
         if self._pool.is_sleeping:
-            raise ModelHubError("The server sleeps; POST /wake_up wakes it.")
+            raise ModelHubError("The server sleeps; POST /wake_up wakes it.", code="hub_sleeps")
         if served.loaded_llm is not None:
             return offer
         try:
             others = await self._fits.check(served)
         except ForecastError as error:
-            raise ModelHubError(f"{served.name} cannot be loaded: {error}") from error
+            raise ModelHubError(
+                f"{served.name} cannot be loaded: {error}",
+                code="hub_not_loaded",
+                values={"model": served.name, "reason": str(error)},
+            ) from error
         if others and not make_room:
             names = " and ".join(others)
             raise ModelHubError(f"Loading {served.name} unloads {names}.", kind="needs_room")
@@ -150,7 +168,7 @@ class PooledModels:
         try:
             await asyncio.to_thread(remove_stored, stored)
         except HubError as error:
-            raise ModelHubError(sentence(str(error))) from error
+            raise _told(error, 409) from error
         return names
 
     async def stop(self) -> None:
@@ -166,7 +184,11 @@ class PooledModels:
         try:
             await asyncio.wait_for(self._pool.unload(served.name), UNLOAD_SECONDS)
         except TimeoutError as error:
-            raise ModelHubError(f"Answers still run on {served.name}; try again later.") from error
+            raise ModelHubError(
+                f"Answers still run on {served.name}; try again later.",
+                code="hub_answering",
+                values={"model": served.name},
+            ) from error
 
     def _kept(self, model: ServedModel, stored: StoredModel | None) -> str | None:
         """Why its files are not removed; see _WHY_KEPT."""
@@ -193,7 +215,9 @@ class PooledModels:
         adapters = self._adapters(model)
         if adapters:
             raise ModelHubError(
-                f"{' and '.join(adapters)} is made of {model.name}; unload that adapter first."
+                f"{' and '.join(adapters)} is made of {model.name}; unload that adapter first.",
+                code="hub_adapters",
+                values={"model": model.name, "adapters": ", ".join(adapters)},
             )
 
     def _named(self, name: str) -> ServedModel | None:
@@ -202,14 +226,16 @@ class PooledModels:
     def _served(self, name: str) -> ServedModel:
         found = self._named(name)
         if found is None:
-            raise ModelHubError(f"{name} is not served.", 404)
+            raise ModelHubError(f"{name} is not served.", 404, code="hub_gone", values={"model": name})
         return found
 
     async def _stored(self, model_id: str) -> StoredModel:
         for stored in await asyncio.to_thread(stored_models):
             if stored.id == model_id:
                 return stored
-        raise ModelHubError(f"There is no model {model_id} on this disk.", 404)
+        raise ModelHubError(
+            f"There is no model {model_id} on this disk.", 404, code="hub_gone", values={"model": model_id}
+        )
 
     def _pool_model_of(self, stored: StoredModel) -> ServedModel | None:
         path = str(stored.path)
@@ -238,8 +264,12 @@ _WHY_KEPT = {
 }
 
 
+def _told(error: HubError, status: int) -> ModelHubError:
+    return ModelHubError(sentence(str(error)), status, code=error.code, values=error.values)
+
+
 def _resolve(offer: Offer) -> LocalModel:
     try:
         return resolve(offer.model, progress=SilentProgress(), offline=True, revision=offer.revision)
     except HubError as error:
-        raise ModelHubError(sentence(str(error)), 404) from error
+        raise _told(error, 404) from error

@@ -40,10 +40,17 @@ async def pull_apart(name: str, revision: str | None) -> AsyncGenerator[PullNews
         async for line in output:
             values = json.loads(line)
             if "error" in values:
-                raise ModelHubError(sentence(values["error"]), 502)
+                raise ModelHubError(
+                    sentence(values["error"]), 502, code=values["code"], values=values["values"]
+                )
             if "ready" in values:
                 if values["source"] == "local":
-                    raise ModelHubError(f"{name} is a file or folder of this machine.", 400)
+                    raise ModelHubError(
+                        f"{name} is a file or folder of this machine.",
+                        400,
+                        code="hub_path",
+                        values={"name": name},
+                    )
                 arrived = True
             yield PullNews(
                 step=values.get("step"),
@@ -56,7 +63,9 @@ async def pull_apart(name: str, revision: str | None) -> AsyncGenerator[PullNews
         if not arrived:
             _log.error("the download of %s ended with %s: %s", name, await process.wait(), said)
             why = said.splitlines()[-1] if said else "see the log"
-            raise ModelHubError(f"The download ended unexpectedly: {why}", 502)
+            raise ModelHubError(
+                f"The download ended unexpectedly: {why}", 502, code="hub_ended", values={"reason": why}
+            )
     finally:
         if process.returncode is None:
             try:

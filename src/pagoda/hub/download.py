@@ -46,7 +46,9 @@ def require_space(folder: Path, needed: int) -> None:
     if free < needed:
         raise DiskFullError(
             f"the download needs {format_bytes(needed)} in {folder} and {format_bytes(free)} are free; "
-            "free some space or set PAGODA_HOME to a folder on a larger disk"
+            "free some space or set PAGODA_HOME to a folder on a larger disk",
+            code="hub_disk",
+            values={"needed": format_bytes(needed), "free": format_bytes(free), "variable": "PAGODA_HOME"},
         )
 
 
@@ -61,7 +63,8 @@ def no_leftover_on_full_disk(target: Target) -> Iterator[None]:
         target.part.unlink(missing_ok=True)
         raise DiskFullError(
             f"the disk of {target.path.parent} is full ({error.strerror}); nothing is left of the download; "
-            "free some space or set PAGODA_HOME to a folder on a larger disk"
+            "free some space or set PAGODA_HOME to a folder on a larger disk",
+            code="hub_disk_full",
         ) from error
 
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class HubError(ValueError):
-    """A model cannot be found or fetched; the message is one line: what is wrong and what to do."""
+    """A model cannot be found or fetched; the message is one line: what is wrong and what to do.
+
+    code, values: name the sentence for a page that says it in its reader's language.
+    """
+
+    def __init__(
+        self, message: str, *, code: str | None = None, values: Mapping[str, str | int] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.values = dict(values or {})
 
 
 class SourceError(HubError):

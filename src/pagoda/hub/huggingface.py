@@ -86,7 +86,11 @@ def obtain_from_hub(
         if cached is not None:
             return cached
         why = "HF_HUB_OFFLINE is set" if hub_is_offline(env) else "the network is not to be used"
-        raise HubError(f"{name.repo} is not whole on this disk ({cache_folder(env)}) and {why}")
+        raise HubError(
+            f"{name.repo} is not whole on this disk ({cache_folder(env)}) and {why}",
+            code="hub_not_whole",
+            values={"model": name.repo},
+        )
     endpoint = hub_endpoint(env)
     reason = probe(endpoint)
     if reason is not None:
@@ -95,7 +99,9 @@ def obtain_from_hub(
             return cached
         raise HubError(
             f"{name.repo} cannot be fetched from {endpoint}: {reason}; "
-            "set HF_ENDPOINT to a mirror you can reach, or give a local folder or GGUF file"
+            "set HF_ENDPOINT to a mirror you can reach, or give a local folder or GGUF file",
+            code="hub_unreachable",
+            values={"model": name.repo, "endpoint": endpoint, "reason": reason},
         )
     return _download(name, revision, endpoint, env, progress, wanted)
 
@@ -141,21 +147,42 @@ def _download(
             )
     except (GatedRepoError, RefusedError) as error:
         raise HubError(
-            f"{name.repo} asks you to accept its terms: do so at {endpoint}/{name.repo} and set HF_TOKEN"
+            f"{name.repo} asks you to accept its terms: do so at {endpoint}/{name.repo} and set HF_TOKEN",
+            code="hub_gated",
+            values={"model": name.repo, "address": f"{endpoint}/{name.repo}"},
         ) from error
     except RepositoryNotFoundError as error:
         raise HubError(
-            f"{endpoint} has no model {name.repo}, or it is private and HF_TOKEN does not open it"
+            f"{endpoint} has no model {name.repo}, or it is private and HF_TOKEN does not open it",
+            code="hub_unknown",
+            values={"model": name.repo, "endpoint": endpoint},
         ) from error
     except RevisionNotFoundError as error:
-        raise HubError(f"{name.repo} has no revision {revision!r} at {endpoint}") from error
+        raise HubError(
+            f"{name.repo} has no revision {revision!r} at {endpoint}",
+            code="hub_revision",
+            values={"model": name.repo, "revision": revision},
+        ) from error
     except HfHubHTTPError as error:
-        raise HubError(f"{name.repo} cannot be fetched from {endpoint}: {_first_line(error)}") from error
+        raise _not_fetched(name, endpoint, _first_line(error)) from error
     except SourceError as error:
-        raise HubError(f"{name.repo} cannot be fetched from {endpoint}: {error}") from error
+        raise _not_fetched(name, endpoint, str(error)) from error
     except OSError as error:
-        raise HubError(f"{name.repo} cannot be stored: {_first_line(error)}") from error
+        reason = _first_line(error)
+        raise HubError(
+            f"{name.repo} cannot be stored: {reason}",
+            code="hub_not_stored",
+            values={"model": name.repo, "reason": reason},
+        ) from error
     return snapshot / next(iter(files)) if name.wants_gguf else snapshot
+
+
+def _not_fetched(name: HubName, endpoint: str, reason: str) -> HubError:
+    return HubError(
+        f"{name.repo} cannot be fetched from {endpoint}: {reason}",
+        code="hub_not_fetched",
+        values={"model": name.repo, "endpoint": endpoint, "reason": reason},
+    )
 
 
 def _first_line(error: Exception) -> str:
@@ -171,19 +198,35 @@ def _choose(name: HubName, info: ModelInfo) -> dict[str, int]:
         picked = name.pick_gguf(gguf)
         if picked is None:
             known = f"it has {', '.join(tags or gguf)}" if gguf else "it has no GGUF files"
-            raise HubError(f"{name.repo} has no file for {name.tag or name.file}; {known}")
+            wanted = name.tag or name.file or ""
+            raise HubError(
+                f"{name.repo} has no file for {wanted}; {known}",
+                code="hub_no_file",
+                values={"model": name.repo, "wanted": wanted, "known": ", ".join(tags or gguf) or "-"},
+            )
         return {picked: sizes[picked]}
     chosen = {file: size for file, size in sizes.items() if any(fnmatch.fnmatch(file, p) for p in FILES)}
     if not any(file.endswith(".safetensors") for file in chosen):
         if gguf:
             example = f"{name.repo}:{tags[0]}" if tags else f"{name.repo}/{gguf[0]}"
+            known = ", ".join(tags or gguf)
             raise HubError(
-                f"{name.repo} holds GGUF files; name one, such as {example} (of {', '.join(tags or gguf)})"
+                f"{name.repo} holds GGUF files; name one, such as {example} (of {known})",
+                code="hub_which_file",
+                values={"model": name.repo, "example": example, "known": known},
             )
-        raise HubError(f"{name.repo} has no safetensors and no GGUF files; other formats are not supported")
+        raise HubError(
+            f"{name.repo} has no safetensors and no GGUF files; other formats are not supported",
+            code="hub_format",
+            values={"model": name.repo},
+        )
     for needed in ("config.json", "tokenizer.json"):
         if needed not in chosen:
-            raise HubError(f"{name.repo} has no {needed}, which a model needs to be served")
+            raise HubError(
+                f"{name.repo} has no {needed}, which a model needs to be served",
+                code="hub_file_missing",
+                values={"model": name.repo, "file": needed},
+            )
     return chosen
 
 
@@ -221,7 +264,9 @@ def _require_space(cache: Path, needed: int) -> None:
     if free < needed:
         raise DiskFullError(
             f"the download needs {format_bytes(needed)} in {folder} and {format_bytes(free)} are free; "
-            "free some space or set HF_HOME to a folder on a larger disk"
+            "free some space or set HF_HOME to a folder on a larger disk",
+            code="hub_disk",
+            values={"needed": format_bytes(needed), "free": format_bytes(free), "variable": "HF_HOME"},
         )
 
 

@@ -164,7 +164,8 @@ def _explain(errors: str, code: int) -> None:
     if any(word in line for line in lines for word in FULL_DISK_WORDS):
         raise DiskFullError(
             "the disk filled up during the download and nothing is left of it; "
-            "free some space or set PAGODA_HOME to a folder on a larger disk"
+            "free some space or set PAGODA_HOME to a folder on a larger disk",
+            code="hub_disk_full",
         )
     if any("No module named pip" in line for line in lines):
         raise SourceError(f"pip was not found; install it with: {sys.executable} -m ensurepip")

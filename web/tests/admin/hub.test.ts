@@ -35,7 +35,7 @@ it('shareOf is never more than all, and all at the end', () => {
 
 it('shownPulls has the newest of each model, and those that went well only where that was seen', () => {
   const pull = (id: string, model: string, state: Pull['state'], error: string | null = null): Pull => ({
-    id, model, state, error, revision: null, file: null, bytes_done: 0, bytes_total: null, seconds: 0, message: null, name: null,
+    id, model, state, error, code: null, values: {}, revision: null, file: null, bytes_done: 0, bytes_total: null, seconds: 0, message: null, name: null,
   });
   const pulls = [pull('5', 'a', 'running'), pull('4', 'a', 'failed', 'no'), pull('3', 'b', 'done'), pull('2', 'c', 'done'), pull('1', 'd', 'done', 'cannot be served')];
   expect(shownPulls(pulls, new Set(['2'])).map(({ id }) => id)).toEqual(['5', '2', '1']);

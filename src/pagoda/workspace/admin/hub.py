@@ -31,7 +31,7 @@ class Hub:
         self._models = models
         self._pulls = None if models is None else Pulls(models, self._arrived)
         self._offers: dict[str, Offer] = {}
-        self._missing: dict[str, str] = {}  # offers that cannot be served, and why
+        self._missing: dict[str, ModelHubError] = {}  # offers that cannot be served, and why
 
     async def start(self) -> None:
         """Offers again what was offered before; what cannot be is told in the overview."""
@@ -45,7 +45,7 @@ class Hub:
                 await self._models.offer(offer, at_start=True)
             except ModelHubError as error:
                 _log.warning("%s is not served: %s", offer.name, error)
-                self._missing[offer.name] = str(error)
+                self._missing[offer.name] = error
         for name in self._models.offered() - self._offers.keys():  # before a backup was restored
             try:
                 await self._models.withdraw(name)
@@ -129,7 +129,13 @@ class Hub:
     async def remove(self, by: Principal, model: str, unload: bool, address: str) -> None:
         """Raises WorkspaceError, ModelHubError."""
         if self.pulls.running(model) is not None:
-            raise WorkspaceError(409, f"{model} is being pulled; cancel that first.", kind="conflict")
+            raise WorkspaceError(
+                409,
+                f"{model} is being pulled; cancel that first.",
+                kind="conflict",
+                code="hub_being_pulled",
+                values={"model": model},
+            )
         names = await self.models.remove(model, unload)
         await self._forget(names)
         await self._record(by, "model.remove", model, address)
@@ -175,7 +181,7 @@ def _read(stored: Mapping[str, Any]) -> list[Offer]:
     return found
 
 
-def _missing(offer: Offer, why: str) -> dict[str, Any]:
+def _missing(offer: Offer, why: ModelHubError) -> dict[str, Any]:
     return asdict(
         HubModel(
             id=offer.name,
@@ -187,7 +193,9 @@ def _missing(offer: Offer, why: str) -> dict[str, Any]:
             size=None,
             state="missing",
             offered=True,
-            error=why,
+            error=str(why),
+            code=why.code,
+            values=why.values,
             kept="missing",
         )
     )

@@ -17,8 +17,16 @@ class ModelHubError(WorkspaceError):
     kind: "needs_room" and "loaded" are for the page to ask about.
     """
 
-    def __init__(self, message: str, status: int = 409, kind: str = "conflict") -> None:
-        super().__init__(status, message, kind=kind)
+    def __init__(
+        self,
+        message: str,
+        status: int = 409,
+        kind: str = "conflict",
+        *,
+        code: str | None = None,
+        values: Mapping[str, str | int] | None = None,
+    ) -> None:
+        super().__init__(status, message, kind=kind, code=code, values=values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,8 @@ class HubModel:
     id: its name where it is served, else that of its files. source: "catalog", "folder" (of models), "hub",
     or "given" (files of the user's own). size, needs, held: bytes on disk, bytes that loading it takes, bytes
     that it has reserved. context: tokens. state: "disk" is not served. offered: served because an
-    administrator said so. kept: why it cannot be removed, None where it can.
+    administrator said so. code, values: name the sentence of the error, where it has one.
+    kept: why it cannot be removed, None where it can.
     """
 
     id: str
@@ -83,6 +92,8 @@ class HubModel:
     parent: str | None = None
     answering: int = 0
     error: str | None = None
+    code: str | None = None
+    values: Mapping[str, str | int] = field(default_factory=dict)
     kept: str | None = None
 
 

@@ -33,7 +33,7 @@ class Pull:
         self.done = 0
         self.total: int | None = None
         self.message: str | None = None
-        self.error: str | None = None
+        self.error: WorkspaceError | None = None
         self.name: str | None = None
         self.started_at = now_ms()
         self._began = time.monotonic()
@@ -53,7 +53,9 @@ class Pull:
             "bytes_total": self.total,
             "seconds": round(seconds, 3),
             "message": self.message,
-            "error": self.error,
+            "error": None if self.error is None else str(self.error),
+            "code": None if self.error is None else self.error.code,
+            "values": {} if self.error is None else self.error.values,
             "name": self.name,
             "started_at": self.started_at,
         }
@@ -72,7 +74,7 @@ class Pull:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    def end(self, state: State, error: str | None = None) -> None:
+    def end(self, state: State, error: WorkspaceError | None = None) -> None:
         self.state, self.error = state, error
         self._seconds = time.monotonic() - self._began
         self.change()
@@ -113,10 +115,18 @@ class Pulls:
         if self._stopped:
             raise WorkspaceError(503, "The server is shutting down.", kind="unavailable")
         if self.running(model) is not None:
-            raise WorkspaceError(409, f"{model} is being pulled already.", kind="conflict")
+            raise WorkspaceError(
+                409,
+                f"{model} is being pulled already.",
+                kind="conflict",
+                code="hub_pulled_already",
+                values={"model": model},
+            )
         if len(self._tasks) >= MOST_AT_A_TIME:
             message = f"{MOST_AT_A_TIME} models are being pulled; wait for one of them or cancel it."
-            raise WorkspaceError(409, message, kind="conflict")
+            raise WorkspaceError(
+                409, message, kind="conflict", code="hub_most_pulls", values={"count": MOST_AT_A_TIME}
+            )
         for ended in self._ended()[:-KEPT]:
             del self._pulls[ended.id]
         pull = Pull(model, revision)
@@ -149,22 +159,26 @@ class Pulls:
         try:
             await self._follow(pull)
             if pull.name is None:
-                raise ModelHubError("The download ended without a model.")
-            problem = None
+                raise ModelHubError("The download ended without a model.", code="hub_no_model")
+            problem: ModelHubError | None = None
             try:
                 await self._arrived(pull, pull.name)
             except ModelHubError as error:
-                problem = str(error)
+                problem = error
             pull.end("done", problem)
         except ModelHubError as error:
             _log.warning("%s cannot be pulled: %s", pull.model, error)
-            pull.end("failed", str(error))
+            pull.end("failed", error)
         except asyncio.CancelledError:
             pull.end("cancelled")
             raise
         except Exception as error:
             _log.exception("pulling %s", pull.model)
-            pull.end("failed", f"The server failed on this download: {error}")
+            message = f"The server failed on this download: {error}"
+            pull.end(
+                "failed",
+                ModelHubError(message, 500, code="hub_failed", values={"reason": str(error)}),
+            )
 
     async def _follow(self, pull: Pull) -> None:
         async with aclosing(self._hub.pull(pull.model, pull.revision)) as all_news:

@@ -1,7 +1,7 @@
 /** What every page of the administration does: fetch something, change it, and say what went wrong. */
 
 import { ApiError } from '../api/request';
-import { sentenceOf } from '../state/faults';
+import { saidBy, sentenceOf } from '../state/faults';
 import { useWorkspace } from '../state/workspace';
 
 /** Calls, and the sentence about the last one that failed. */
@@ -39,8 +39,12 @@ export class Doing {
 export function useDoing(): Doing {
   const { preferences, session } = useWorkspace();
   return new Doing(
-    // The server's own sentence is the precise one for an administrator; the page's are for what has none.
-    (error) => (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.message !== '' ? error.message : sentenceOf(error, preferences.t)),
+    // The server's own sentence is more precise for an administrator than what the page says of a status.
+    (error) => {
+      const named = error instanceof ApiError ? saidBy(error, preferences.t) : null;
+      const own = error instanceof ApiError && error.status >= 400 && error.status < 500 ? error.message : '';
+      return named ?? (own || sentenceOf(error, preferences.t));
+    },
     () => session.ended(),
   );
 }

@@ -285,6 +285,9 @@ export interface HubModel {
   parent: string | null;
   answering: number;
   error: string | null;
+  /** Name the sentence of the error, where it has one. */
+  code: string | null;
+  values: Record<string, string | number>;
   /** Why its files cannot be removed; null where they can. */
   kept: string | null;
 }
@@ -326,6 +329,9 @@ export interface Pull {
   seconds: number;
   message: string | null;
   error: string | null;
+  /** Name the sentence of the error, where it has one. */
+  code: string | null;
+  values: Record<string, string | number>;
   /** What it is served by, once it is here. */
   name: string | null;
 }

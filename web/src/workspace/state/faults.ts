@@ -13,12 +13,18 @@ function known(name: string): MessageKey | null {
   return Object.hasOwn(MESSAGES.en, name) ? (name as MessageKey) : null;
 }
 
+/** What the server names by a code, where the page has its sentence. */
+export function saidBy({ code, values }: { code: string | null; values: Values }, t: Translate): string | null {
+  const key = code === null ? null : known(`said.${code}`);
+  return key ? t(key, values) : null;
+}
+
 /** Of a call that did not succeed. Anything else that was thrown is thrown on. */
 export function sentenceOf(error: unknown, t: Translate): string {
   if (!(error instanceof ApiError)) throw error;
-  const { status, param, code, kind, values } = error;
-  const said = code === null ? null : known(`said.${code}`);
-  if (said) return t(said, values);
+  const { status, param, kind } = error;
+  const said = saidBy(error, t);
+  if (said) return said;
   // A function's own words are for whoever reads them.
   if (kind === 'function' && error.message) return error.message;
   if (kind === 'password_expired') return t('fault.ownPassword');
@@ -27,7 +33,7 @@ export function sentenceOf(error: unknown, t: Translate): string {
   if (status === 401) return t('fault.signedOut');
   if (status === 404) return t('fault.gone');
   if (status === 413) return t('fault.tooLarge');
-  if (status === 429) return t(param === 'models' ? 'limits.atOnce' : 'fault.tooMany');
+  if (status === 429) return t('fault.tooMany');
   if (status === 409 && param === 'email') return t('fault.taken');
   if (status === 403) return t('fault.permission');
   if (param === 'email') return t('fault.email');
