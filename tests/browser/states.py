@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.browser.house import PASSWORD
+
 WEB = Path(__file__).parents[2] / "web" / "src"
 SECTIONS = (
-    "users", "groups", "settings", "connections", "models", "functions", "live", "log", "usage", "audit",
-    "backup",
+    "users", "groups", "settings", "connections", "models", "hub", "functions", "live", "log", "usage",
+    "audit", "backup",
 )  # fmt: skip
 LEAVES = ("general", "profile", "chats", "sessions", "functions", "keys", "connections")
 
@@ -20,10 +23,17 @@ LEAVES = ("general", "profile", "chats", "sessions", "functions", "keys", "conne
 @cache
 def sentences(language: str) -> dict[str, str]:
     """The page's sentences by their keys: "en" or "zh"."""
-    texts = [
-        file.read_text("utf-8")
-        for file in [WEB / f"lib/i18n/{language}.ts", *(WEB / "lib/i18n/parts").glob(f"*.{language}.ts")]
-    ]
+    return _read(WEB / f"lib/i18n/{language}.ts", *(WEB / "lib/i18n/parts").glob(f"*.{language}.ts"))
+
+
+@cache
+def sentences_of_administration(language: str) -> dict[str, str]:
+    folder = WEB / "workspace/admin/i18n"
+    return _read(folder / f"{language}.ts", *folder.glob(f"*.{language}.ts"))
+
+
+def _read(*files: Path) -> dict[str, str]:
+    texts = [file.read_text("utf-8") for file in files]
     found = re.findall(r"^\s*'([\w.]+)':\s*'((?:[^'\\]|\\.)*)',", "\n".join(texts), re.MULTILINE)
     return {key: text.replace("\\'", "'") for key, text in found}
 
@@ -40,6 +50,12 @@ class Seen:
 
     def press(self, key: str) -> None:
         self.page.get_by_role("button", name=self.say(key), exact=True).first.click()
+
+    def administer(self, section: str, key: str, **values: str) -> None:
+        """A button of a section of the administration."""
+        self.go(f"admin={section}")
+        name = sentences_of_administration(self.language)[key].format(**values)
+        self.page.get_by_role("button", name=name, exact=True).first.click()
 
     def choose(self, menu: str, item: str) -> None:
         """An entry of a menu, where it is there; its dialog is then open."""
@@ -83,6 +99,61 @@ def _section(section: str) -> Show:
     return show
 
 
+def _form(section: str, key: str, **values: str) -> Show:
+    def show(seen: Seen) -> None:
+        seen.administer(section, key, **values)
+        seen.dialog()
+
+    return show
+
+
+def _function(seen: Seen) -> None:
+    seen.administer("functions", "functions.create")
+    seen.page.locator("main .cm-content, main textarea").first.wait_for()
+
+
+def _new_preset(seen: Seen) -> None:
+    _menu("account.open", "account.presets")(seen)
+    name = sentences_of_administration(seen.language)["presets.create"]
+    seen.page.get_by_role("button", name=name, exact=True).click()
+    seen.page.locator("dialog dialog, dialog[open]").nth(1).locator("input").first.wait_for()
+
+
+def _import(seen: Seen) -> None:
+    _account("chats")(seen)
+    seen.press("history.data.import.do")
+    seen.page.get_by_text(seen.say("history.import.text")).wait_for()
+
+
+def _shared(seen: Seen) -> None:
+    base, chat = seen.page.url.split("?chat=")
+    address = f"{base}api/chats/{chat}/share"
+    share = seen.page.request.post(address, headers={"Origin": base.rstrip("/")}).json()["share_id"]
+    seen.go(f"shared={share}")
+    seen.page.locator(".math.typeset").first.wait_for()
+
+
+def _temporary(seen: Seen) -> None:
+    seen.go("")
+    seen.press("temporary.toggle")
+    seen.page.get_by_role("heading", name=seen.say("temporary.greeting")).wait_for()
+
+
+def _sign_up(seen: Seen) -> None:
+    seen.press("entry.signUp.link")
+    seen.page.locator("#name").wait_for()
+
+
+def _pending(seen: Seen) -> None:
+    _sign_up(seen)
+    seen.page.locator("#name").fill("Grace")
+    seen.page.locator("#email").fill(f"{secrets.token_hex(8)}@example.org")
+    seen.page.locator("#password").fill(PASSWORD)
+    seen.page.keyboard.press("Enter")
+    title = seen.say("entry.pending").format(name="Grace")
+    seen.page.get_by_role("heading", name=title).wait_for()
+
+
 def _models(seen: Seen) -> None:
     seen.page.get_by_test_id("models").click()
 
@@ -119,6 +190,13 @@ def _editing(seen: Seen) -> None:
     seen.press("message.edit")
 
 
+#: Before anybody is signed in, in a house that has an administrator: in this order.
+WAYS_IN: dict[str, Show] = {
+    "sign-in": lambda seen: None,
+    "sign-up": _sign_up,
+    "pending": _pending,
+}
+
 #: With an open chat that holds a rich answer. They come in any order: each begins anew.
 STATES: dict[str, Show] = {
     "chat": lambda seen: None,
@@ -137,5 +215,15 @@ STATES: dict[str, Show] = {
     "share": _menu("history.options", "history.share"),
     "export": _menu("history.options", "history.export"),
     "delete": _menu("history.options", "chats.delete"),
+    "preset-form": _new_preset,
+    "import": _import,
+    "shared": _shared,
+    "temporary": _temporary,
     **{f"admin-{section}": _section(section) for section in SECTIONS},
+    "user-form": _form("users", "users.create"),
+    "invitation-form": _form("users", "invitations.create"),
+    "group-form": _form("groups", "groups.create"),
+    "connection-form": _form("connections", "connections.create"),
+    "model-form": _form("models", "models.edit", name="scripted"),
+    "function-form": _function,
 }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.browser.house import answers, ask, wait_for_answer, wait_for_words
+from tests.browser.house import answers, ask, set_up, wait_for_answer, wait_for_words
 from tests.browser.pages import OpenPage
-from tests.browser.states import STATES, Seen
+from tests.browser.states import STATES, WAYS_IN, Seen
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="no browser test: the Python package playwright is not installed"
@@ -17,7 +17,13 @@ WIDER = "document.documentElement.scrollWidth > document.documentElement.clientW
 
 
 #: What is reached through the sidebar, which narrow windows have over the page.
-DRAWER = {name for name in STATES if name.startswith("account")} | {"prompts", "presets", "search"}
+DRAWER = {name for name in STATES if name.startswith("account")} | {
+    "prompts",
+    "presets",
+    "preset-form",
+    "search",
+    "import",
+}
 
 
 @pytest.mark.parametrize(("width", "height"), WIDTHS)
@@ -78,6 +84,22 @@ def test_no_page_and_no_dialog_is_wider_than_the_window(
         watched.screenshot(f"states-{name}-{theme}-{locale[:2]}-{width}")
         wide += [name] if page.evaluate(WIDER) else []
     assert wide == []
+
+
+@pytest.mark.parametrize("width", [375, 1280])
+@pytest.mark.parametrize(("locale", "theme"), [("en-US", "dark"), ("zh-CN", "light")])
+def test_no_way_in_is_wider_than_the_window(
+    open_house: OpenPage, house_url: str, width: int, locale: str, theme: str
+) -> None:
+    set_up(house_url)
+    watched = open_house(width=width, locale=locale, theme=theme)
+    page = watched.page
+    for name, show in WAYS_IN.items():
+        page.reload()
+        page.locator("#password").wait_for()
+        show(Seen(page, locale[:2]))
+        watched.screenshot(f"ways-in-{name}-{theme}-{locale[:2]}-{width}")
+        assert not page.evaluate(WIDER), name
 
 
 def test_a_page_at_twice_its_size_is_whole(at_home: OpenPage) -> None:
