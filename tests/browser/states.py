@@ -17,6 +17,12 @@ SECTIONS = (
     "users", "groups", "settings", "connections", "models", "hub", "functions", "live", "log", "usage",
     "audit", "backup",
 )  # fmt: skip
+#: What is there once a section or a leaf has been read from the server.
+LOADED = {
+    "users": "table", "settings": ".fields, fieldset, input", "models": "[data-testid=model]",
+    "hub": "[data-testid=hub-model]", "live": "dl.sums dd", "log": "[role=log]", "usage": "dl.sums dd",
+    "audit": "table", "sessions": "li",
+}  # fmt: skip
 LEAVES = ("general", "profile", "chats", "sessions", "functions", "keys", "connections")
 
 
@@ -77,7 +83,7 @@ def _account(leaf: str) -> Show:
         seen.choose("account.open", "account.title")
         seen.dialog()
         seen.page.locator(f"#leaf-{leaf}").click()
-        seen.page.locator("#leaf > *").first.wait_for()
+        seen.page.locator(f"#leaf :is({LOADED.get(leaf, '*')})").first.wait_for()
 
     return show
 
@@ -94,7 +100,7 @@ def _section(section: str) -> Show:
     def show(seen: Seen) -> None:
         seen.go(f"admin={section}")
         seen.page.locator("main h1").wait_for()
-        seen.page.locator("main").get_by_role("status").or_(seen.page.locator("main h1")).first.wait_for()
+        seen.page.locator(f"main :is({LOADED.get(section, 'h1')})").first.wait_for()
 
     return show
 

@@ -45,6 +45,8 @@ export interface Workspace {
   readonly fault: (error: unknown) => void;
   /** Does something, and shows what goes wrong. */
   readonly attempt: (act: () => Promise<unknown>) => void;
+  /** Goes elsewhere; asks first where the open chat is a temporary one that has begun, and would be gone. */
+  readonly leave: (go: () => void) => void;
 }
 
 const CONTEXT = Symbol('workspace');
@@ -78,6 +80,16 @@ export function provideWorkspace(): Workspace {
     view.fault = null;
     act().catch(fault);
   };
+  const leave = (go: () => void): void => {
+    if (!talk.temporary || (talk.branch.length === 0 && talk.sending === null)) return go();
+    view.drawer = false;
+    view.confirmation = {
+      title: preferences.t('temporary.leave.title'),
+      text: preferences.t('temporary.leave.text'),
+      does: 'temporary.leave.do',
+      act: () => Promise.resolve(go()),
+    };
+  };
   provideShared({ preferences, highlighter: new Highlighter(), typesetter: new Typesetter(), diagrams: new Diagrams() });
   return setContext(CONTEXT, {
     preferences,
@@ -95,6 +107,7 @@ export function provideWorkspace(): Workspace {
     notices,
     fault,
     attempt,
+    leave,
   });
 }
 

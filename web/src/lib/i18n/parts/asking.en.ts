@@ -59,6 +59,9 @@ export const en = {
   'temporary.text': 'It is kept nowhere, and gone as soon as you leave it.',
   'temporary.greeting': 'Off the record',
   'temporary.placeholder': 'Write a message that is not kept',
+  'temporary.leave.title': 'Leave the temporary chat?',
+  'temporary.leave.text': 'It is kept nowhere: its messages and files are gone for good.',
+  'temporary.leave.do': 'Leave it',
 
   'followUps.label': 'Questions that might come next',
   'completion.spoken': 'Suggestion: {words}. Tab takes it.',

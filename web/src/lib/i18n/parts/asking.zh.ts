@@ -62,6 +62,9 @@ export const zh: Translation<typeof en> = {
   'temporary.text': '内容不会保存，离开后即消失。',
   'temporary.greeting': '聊完即焚',
   'temporary.placeholder': '输入一条不会保存的消息',
+  'temporary.leave.title': '离开临时对话？',
+  'temporary.leave.text': '临时对话不会保存：其中的消息和文件将永远消失。',
+  'temporary.leave.do': '离开',
 
   'followUps.label': '接下来可以问',
   'completion.spoken': '建议：{words}。按 Tab 采用。',
