@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import stat
 import zipfile
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from pagoda.workspace.settings import WorkspaceSettings
 from pagoda.workspace.storage import migrate
 from pagoda.workspace.storage.backup import restore_backup, write_backup
 from pagoda.workspace.storage.database import Database, DatabaseError
+from pagoda.workspace.storage.exchange import exchange, finish_exchange
 from pagoda.workspace.storage.sealing import KEY_FILE
 from pagoda.workspace.storage.tables import UsageEvent
 
@@ -99,6 +101,76 @@ async def test_what_is_there_is_replaced_on_demand_alone(tmp_path: Path) -> None
     if database.is_sqlite:
         assert aside is not None
         assert b"Later" in (aside / "workspace.db").read_bytes()
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("moved", range(6))
+async def test_a_restore_that_was_killed_is_finished_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
+    """Killed after so many of the files have moved: what is left of it is what a killed process leaves."""
+    archive = tmp_path / "backup.zip"
+    async with open_house(tmp_path) as house:
+        await fill(house)
+        sealed = house.workspace.sealer.seal("kept", "test")
+        (tmp_path / "files").mkdir(exist_ok=True)
+        (tmp_path / "files" / "note").write_bytes(b"kept")
+        before = await everything(house)
+        await write_backup(house.workspace.database, tmp_path, archive, "test")
+        async with house.signed_in() as ada:
+            await ada.post("/api/chats", json={"title": "Later"})
+        (tmp_path / "files" / "note").write_bytes(b"later")
+        url = house.workspace.database.url.render_as_string(hide_password=False)
+    database = Database.open(url, tmp_path)
+    left = tmp_path / "left"
+    move, done = Path.replace, []
+
+    def replace(path: Path, target: Path) -> Path:
+        if path.parent == tmp_path and path.suffix == ".new":
+            return move(path, target)
+        if len(done) == moved:
+            shutil.copytree(tmp_path, left)
+        done.append(path)
+        return move(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    await restore_backup(archive, database, tmp_path, replace=True)
+    await database.close()
+    monkeypatch.undo()
+    assert len(done) == 6, "files, key and database, there and back"
+    async with open_house(left) as house:
+        assert await everything(house) == before
+        assert house.workspace.sealer.unseal(sealed, "test") == "kept"
+    assert (left / "files" / "note").read_bytes() == b"kept"
+    [aside] = left.glob("before-restore-*")
+    assert b"Later" in (aside / "workspace.db").read_bytes()
+    assert (aside / "files" / "note").read_bytes() == b"later"
+    assert not [path for path in left.iterdir() if path.name.startswith(".")]
+
+
+def test_an_exchange_that_fails_puts_back_what_has_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, draft = tmp_path / "home", tmp_path / "home" / ".restore-draft"
+    for folder, words in ((home, b"old"), (draft, b"new")):
+        (folder / "files").mkdir(parents=True)
+        (folder / "files" / "note").write_bytes(words)
+        (folder / "workspace.db").write_bytes(words)
+    move = Path.replace
+
+    def replace(path: Path, target: Path) -> Path:
+        if path == draft / "workspace.db":
+            raise OSError("no room")
+        return move(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(OSError, match="no room"):
+        exchange(draft, home, str(home / "workspace.db"))
+    assert (home / "files" / "note").read_bytes() == b"old"
+    assert (home / "workspace.db").read_bytes() == b"old"
+    assert sorted(path.name for path in home.iterdir()) == [".restore-draft", "files", "workspace.db"]
+    shutil.rmtree(draft)
+    assert not finish_exchange(home)
 
 
 async def test_a_backup_is_downloaded_and_leaves_nothing_behind(house: House, tmp_path: Path) -> None:

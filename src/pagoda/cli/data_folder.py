@@ -20,13 +20,18 @@ _T = TypeVar("_T")
 
 @contextmanager
 def alone(command: str) -> Iterator[Path]:
-    """The data folder, which no server has meanwhile. Raises UsageError where one runs."""
+    """The data folder, which no server has meanwhile. Raises UsageError where one runs,
+    DatabaseError where a restore was broken off and cannot be finished.
+    """
+    from pagoda.workspace.storage.exchange import finish_exchange
+
     lock = DataFolderLock(pagoda_home())
     try:
         lock.acquire(f"pagoda {command}")
     except HubError as error:
         raise UsageError(f"`pagoda {command}` works while no server runs: {error}") from error
     try:
+        finish_exchange(lock.home)
         yield lock.home
     finally:
         lock.release()

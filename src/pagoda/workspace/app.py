@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -73,8 +74,11 @@ from pagoda.workspace.routes import (
 )
 from pagoda.workspace.settings import WorkspaceSettings
 from pagoda.workspace.storage.database import Database
+from pagoda.workspace.storage.exchange import finish_exchange
 from pagoda.workspace.storage.migrate import prepare
 from pagoda.workspace.storage.sealing import Sealer
+
+_log = logging.getLogger(__name__)
 
 
 class Workspace:
@@ -189,6 +193,8 @@ class Workspace:
 
     async def start(self) -> None:
         """Raises DatabaseError."""
+        if finish_exchange(self.data_dir):
+            _log.warning("a restore that had been broken off was finished")
         self.uploads.clear()
         await prepare(self.database)
         await self.house_settings.load()

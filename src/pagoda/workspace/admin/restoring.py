@@ -67,7 +67,7 @@ async def restore(app: FastAPI, old: Workspace, staged: StagedBackup, by: Princi
 
 async def _begin(app: FastAPI, old: Workspace, database: Database, aside: Path | None) -> None:
     """Begins with what was brought back; puts the old files back where that fails. Raises DatabaseError."""
-    from pagoda.workspace.storage.backup import undo_restore
+    from pagoda.workspace.storage.exchange import undo_restore
 
     try:
         await _exchange(app, old)

@@ -25,12 +25,12 @@ from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pagoda.workspace.storage.database import SQLITE_FILE, Database, DatabaseError
+from pagoda.workspace.storage.database import Database, DatabaseError
+from pagoda.workspace.storage.exchange import FILES, exchange
 from pagoda.workspace.storage.migrate import MIGRATIONS, VERSION_TABLE, revisions
 from pagoda.workspace.storage.sealing import KEY_FILE
 from pagoda.workspace.storage.tables import Base, Session
 
-FILES = "files"
 _FORMAT = 1
 _MANIFEST = "manifest.json"
 _BATCH = 500  #: rows at a time
@@ -157,20 +157,6 @@ def _administrators(archive: zipfile.ZipFile) -> list[str]:
     return found
 
 
-def undo_restore(aside: Path, data_dir: Path, database: str) -> None:
-    """Puts what a restore laid aside back in its place; what had taken it goes. For SQLite."""
-    import shutil
-
-    (data_dir / KEY_FILE).unlink(missing_ok=True)
-    shutil.rmtree(data_dir / FILES, ignore_errors=True)
-    for end in ("", "-wal", "-shm"):
-        Path(database + end).unlink(missing_ok=True)
-    for path in aside.iterdir():
-        beside = path.name in (FILES, KEY_FILE)
-        path.replace((data_dir if beside else Path(database).parent) / path.name)
-    aside.rmdir()
-
-
 def _manifest(archive: zipfile.ZipFile, source: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(archive.read(_MANIFEST))
@@ -210,7 +196,7 @@ async def restore_backup(
                 async with database.writer.begin() as connection:
                     await connection.run_sync(_drop_all)
                     await connection.run_sync(_fill, archive, manifest)
-                return _exchange(draft, data_dir)
+                return exchange(draft, data_dir)
             fresh = Database.open(None, draft)
             fresh.make_file()
             try:
@@ -221,7 +207,7 @@ async def restore_backup(
             if still is not None:
                 await still()
             await database.close()
-            return _exchange(draft, data_dir, database.url.database)
+            return exchange(draft, data_dir, database.url.database)
 
 
 @contextmanager
@@ -333,22 +319,3 @@ def _insert(connection: Connection, table: Table, lines: Any) -> None:
         for name, value in keys.items():
             query = query.where(table.c[name] == value)
         connection.execute(query)
-
-
-def _exchange(draft: Path, data_dir: Path, database: str | None = None) -> Path | None:
-    """Puts what was unpacked in place of what is there, which goes to a folder beside."""
-    aside = data_dir / f"before-restore-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    old = [data_dir / FILES, data_dir / KEY_FILE]
-    if database is not None:
-        old += [Path(database + end) for end in ("", "-wal", "-shm")]
-    old = [path for path in old if path.exists()]
-    if old:
-        aside.mkdir(mode=0o700)
-        for path in old:
-            path.replace(aside / path.name)
-    for name in (FILES, KEY_FILE):
-        if (draft / name).exists():
-            (draft / name).replace(data_dir / name)
-    if database is not None:
-        (draft / SQLITE_FILE).replace(database)
-    return aside if old else None
