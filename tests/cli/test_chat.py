@@ -51,7 +51,7 @@ def test_answers_show_their_figures_and_ctrl_d_leaves(tmp_path: Path, gguf: Path
 
 
 def test_ctrl_c_stops_the_answer_and_not_the_chat(tmp_path: Path, default_model_path: Path) -> None:
-    with terminal(tmp_path, str(default_model_path), "--temperature", "0", "--max-tokens", "400") as child:
+    with terminal(tmp_path, str(default_model_path), "--temperature", "0", "--max-tokens", "6000") as child:
         child.sendline("Write a very long story about a dragon and a king.")
         child.expect(r"a king\.")  # the terminal's echo
         child.expect(r"[A-Za-z]{3}")  # the answer has begun
