@@ -89,6 +89,6 @@ export const zh: Translation<typeof en> = {
   'hub.fit.weights.yes': '权重约占 {bytes}，可用 {free}。',
   'hub.fit.weights.no': '权重约占 {bytes}，而模型最多可用 {free}。',
   'hub.fit.others': '卸载 {names} 后可加载。',
-  'hub.fit.context': '可加载，但上下文为 {context} 个 token，而非 {whole} 个。',
+  'hub.fit.context': '可加载，但上下文为 {context} 个词元，而非 {whole} 个。',
   'hub.fit.disk': '下载需要 {bytes}，磁盘剩余 {free}。',
 };

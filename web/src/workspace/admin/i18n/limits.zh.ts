@@ -4,7 +4,7 @@ import type { en } from './limits.en';
 export const zh: Translation<typeof en> = {
   'settings.group.answers': '回答',
   'settings.group.answers.text': '适用于对话中的回答。调用 /v1 的程序另有限制。',
-  'setting.PAGODA_MAX_ANSWER_TOKENS': '单个回答的最多 token 数',
+  'setting.PAGODA_MAX_ANSWER_TOKENS': '单个回答的最多词元数',
   'setting.PAGODA_MAX_ANSWER_TOKENS.hint': '留空表示以上下文剩余空间为限。读者可以让回答继续。',
   'setting.PAGODA_MAX_ANSWER_MINUTES': '单个回答的最长分钟数',
   'setting.PAGODA_MAX_ANSWER_MINUTES.hint': '留空表示不限时。等待模型的时间也计算在内；已写出的内容会保留。',
