@@ -31,6 +31,9 @@ def upgrade():
     {more}
 """
 
+#: a filled SQLite database of every revision, as it was released
+SCHEMAS = sorted((Path(__file__).parent / "data").glob("schema-*.sql"))
+
 
 def script() -> ScriptDirectory:
     config = Config()
@@ -164,3 +167,30 @@ def test_alembic_is_not_loaded_where_nothing_is_to_be_upgraded(tmp_path: Path) -
     for _ in range(2):  # an empty one, and one that is as it should be
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "[]"
+
+
+def test_every_revision_has_an_example_of_its_own() -> None:
+    """Whoever writes a new revision lays a filled database of it beside the others."""
+    assert [path.stem.removeprefix("schema-") for path in SCHEMAS] == migrate.revisions()
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda path: path.stem)
+async def test_a_database_of_every_released_revision_opens(tmp_path: Path, schema: Path) -> None:
+    database = sqlite3.connect(tmp_path / "workspace.db")
+    database.executescript(schema.read_text("utf-8"))
+    database.close()
+    async with open_house(tmp_path) as house, house.signed_in() as ada:
+        [chat] = (await ada.get("/api/chats")).json()["chats"]
+        assert (chat["title"], chat["tags"]) == ("Kept", ["sea"])
+        messages = (await ada.get(f"/api/chats/{chat['id']}/messages")).json()["messages"]
+        assert [message["parts"][0]["text"] for message in messages] == [
+            "What is a lighthouse?",
+            "Hello, world.",
+        ]
+        [hit, *_] = (await ada.get("/api/search", params={"q": "lighthouse"})).json()["hits"]
+        assert hit["chat_id"] == chat["id"]
+        [folder] = (await ada.get("/api/folders")).json()["folders"]
+        assert (folder["name"], folder["id"]) == ("Papers", chat["folder_id"])
+        [prompt] = (await ada.get("/api/prompts")).json()["prompts"]
+        assert prompt["command"] == "sum"
