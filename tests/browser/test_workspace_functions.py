@@ -77,7 +77,7 @@ def test_what_a_function_tells_and_asks_reaches_the_reader(at_home: OpenPage) ->
     expect(answer.get_by_role("link", name="Open https://example.org/page")).to_be_visible()
     frame = answer.frame_locator("iframe")
     expect(frame.locator("#reach")).to_have_text("closed")
-    page.wait_for_function("document.querySelector('article iframe').offsetHeight > 250")
+    page.wait_for_function("() => document.querySelector('article iframe').offsetHeight > 250")
     watched.screenshot("workspace-function-parts-light-en-1280")
 
     page.reload()
