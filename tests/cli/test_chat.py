@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ def terminal(home: Path, *arguments: str) -> Iterator[pexpect.spawn]:
         encoding="utf-8",
         codec_errors="replace",
         timeout=SECONDS,
+        # Tests that run in the background of a shell have inherited that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         child.expect("Ctrl-D leaves")

@@ -19,6 +19,8 @@ def test_every_operation(server: str) -> None:
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", "--no-color"]
     command += ["--checks", CHECKS, "--max-examples", str(EXAMPLES), "--seed", "1", "--continue-on-failure"]
     command += ["--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all"]
+    # Routes of the page want somebody who is signed in; a table of its own tests them with everybody.
+    command += ["--exclude-path-regex", "^/api/"]
     command += ["--request-timeout", "30", f"{endpoint(server).url}/openapi.json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
