@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.helpers.waiting import until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reverse-proxy.md"
 FIRST, REST = "The first words.", " And the rest of them."
@@ -141,14 +141,13 @@ def _free_port() -> int:
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
+    def serves() -> bool:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:
-            if process.poll() is not None:
-                break
-            time.sleep(0.02)  # it has no other way to tell
-        else:
-            return
+            return False
+        return True
+
+    if until(lambda: serves() or process.poll() is not None, _START_SECONDS) and process.poll() is None:
+        return
     raise RuntimeError(f"nginx does not serve: {log.read_text('utf-8')}")

@@ -178,11 +178,10 @@ async def test_rows_that_do_not_fit_leave_everything_as_it_was(house: House, tmp
     assert left(tmp_path) == []
 
 
+@pytest.mark.sqlite_only  # PostgreSQL's rows are replaced where they are
 async def test_a_workspace_that_does_not_begin_gives_way_to_the_old_one(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not house.workspace.database.is_sqlite:
-        pytest.skip("PostgreSQL's rows are replaced where they are")
     await fill(house)
     async with house.signed_in() as ada:
         archive = await backup(ada)

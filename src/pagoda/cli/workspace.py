@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 
@@ -118,29 +117,11 @@ class LocalModels:
 
     def __init__(self, chats: InProcessChats) -> None:
         self._chats = chats
+        self.chat = chats.chat
 
     def list_models(self) -> Sequence[ProviderModel]:
         """Those that write text, or may."""
         return [_shown(model) for model in self._chats.models() if _writes(model)]
-
-    def chat(
-        self,
-        body: dict[str, Any],
-        *,
-        user: str,
-        priority: int,
-        cache_salt: str,
-        request_id: str,
-        most_tokens: int | None,
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        return self._chats.chat(
-            body,
-            user=user,
-            priority=priority,
-            cache_salt=cache_salt,
-            request_id=request_id,
-            most_tokens=most_tokens,
-        )
 
     async def count_tokens(self, text: str, model: str) -> int | None:
         """By the model's own tokenizer, without what its template adds; None while it is not loaded."""
